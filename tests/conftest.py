@@ -1,0 +1,157 @@
+"""The options of the tests, the server of each test module, and who is blamed for its log."""
+
+import pytest
+
+from pyhttpd import ModPython, Server, client
+from pyhttpd.install import InstallError
+from pyhttpd.server import MPMS
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("httpd")
+    group.addoption("--mpm", choices=MPMS, default="event", help="httpd's MPM (default: event)")
+    group.addoption(
+        "--only-original",
+        action="store_true",
+        help="run everything under the original mod_python; differential cases print its answers",
+    )
+    group.addoption("--keep-roots", action="store_true", help="keep the server roots")
+
+
+def pytest_report_header(config):
+    return f"httpd MPM: {config.getoption('--mpm')}"
+
+
+@pytest.fixture(scope="session")
+def mpm(request):
+    return request.config.getoption("--mpm")
+
+
+@pytest.fixture(scope="session")
+def mod_python(request):
+    """The mod_python under test: ours, or the original with --only-original."""
+    try:
+        if request.config.getoption("--only-original"):
+            return ModPython.original()
+        return ModPython.ours()
+    except InstallError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def make_server(request, mpm, mod_python):
+    """A function that makes (but does not start) a server for a Site; all end with the module."""
+    made = []
+
+    def make(site, **options):
+        options.setdefault("mod_python", mod_python)
+        options.setdefault("mpm", mpm)
+        server = Server(site, keep=request.config.getoption("--keep-roots"), **options)
+        made.append(server)
+        return server
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def _module_server(request, make_server):
+    server = make_server(request.module.SITE)
+    server.start()
+    troubles = server.troubles(0, getattr(request.module, "EXPECTED_AT_START", ()))
+    assert not troubles, "unexpected at start:\n" + "\n".join(map(str, troubles))
+    return server
+
+
+class LogWatch:
+    """The part of the error log written during one test."""
+
+    def __init__(self, server):
+        self.server = server
+        self.start = server.log.mark()
+        self.expected = []
+        self.deaths_expected = False
+
+    def expect(self, *patterns):
+        """Regular expressions for `level: message` lines that this test causes on purpose.
+
+        Each must match at least one line, or the test fails.
+        """
+        self.expected += patterns
+
+    def lines(self):
+        return self.server.log.lines(self.start)
+
+    def messages(self, level="debug"):
+        """`level: message` of the lines at least as grave as `level`."""
+        return [str(line) for line in self.lines() if line.is_at_least(level)]
+
+    def wait_for(self, pattern, count=1):
+        return self.server.log.wait_for(pattern, self.start, count=count)
+
+    def check(self):
+        for pattern in self.expected:
+            self.wait_for(pattern)
+        lost = self.server.lost_children()
+        assert self.deaths_expected or not lost, (
+            f"children {sorted(lost)} died:\n{self.server.log.text(self.start)}"
+        )
+        troubles = self.server.troubles(self.start, self.expected)
+        assert not troubles, "unexpected in the error log:\n" + "\n".join(map(str, troubles))
+
+
+@pytest.fixture
+def server(_module_server, log):
+    """The running server of this test module, configured by its SITE."""
+    return _module_server
+
+
+@pytest.fixture
+def log(_module_server):
+    """What this test writes to the error log; unexpected lines and dead children fail it."""
+    watch = LogWatch(_module_server)
+    yield watch
+    watch.check()
+
+
+@pytest.fixture
+def watch():
+    """For tests that make their own server: `watch(server)` is its LogWatch, checked at the end."""
+    watches = []
+
+    def add(server):
+        watches.append(LogWatch(server))
+        return watches[-1]
+
+    yield add
+    for one in watches:
+        one.check()
+
+
+@pytest.fixture
+def get(server):
+    """`get(path, ...)`: one GET on its own connection; see pyhttpd.client.request."""
+    return lambda path="/", **options: client.get(server.port, path, **options)
+
+
+@pytest.fixture
+def fetch(server):
+    """`fetch(path, method, ...)`: one request on its own connection."""
+    return lambda path="/", method="GET", **options: client.request(
+        server.port, path, method, **options
+    )
+
+
+@pytest.fixture
+def connect(server):
+    """`connect()` opens a raw connection to the server; all are closed after the test."""
+    opened = []
+
+    def connect(**options):
+        opened.append(client.Connection(server.port, **options))
+        return opened[-1]
+
+    yield connect
+    for connection in opened:
+        connection.close()

@@ -1,0 +1,349 @@
+"""The life of one private httpd: its root, configuration, start, restarts, children and end."""
+
+import atexit
+import contextlib
+import ctypes
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import weakref
+from collections.abc import Sequence
+from typing import Optional
+
+from pyhttpd.error_log import FORMAT, ErrorLog, LogLine, unexpected
+from pyhttpd.install import Httpd, ModPython
+from pyhttpd.site import MODULES, Site, write_file
+
+MPMS = ("event", "worker", "prefork")
+_USERS = ("www-data", "apache", "httpd", "daemon", "nobody")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+_running: "weakref.WeakSet[Server]" = weakref.WeakSet()
+
+
+class StartError(Exception):
+    """httpd did not come up; the text holds what it said."""
+
+
+def _die_with_parent():
+    # The test process may be killed outright; httpd's parent then gets SIGTERM from the kernel.
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A real httpd on a free loopback port, in its own process group and server root.
+
+    Start it from the main thread only: the kernel ends it together with the thread that did.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        mod_python: Optional[ModPython] = None,
+        mpm: str = "event",
+        keep: bool = False,
+    ):
+        self.httpd = Httpd.find()
+        self.site = site
+        self.mod_python = mod_python
+        self.mpm = mpm
+        self.keep = keep
+        self.port = free_port()
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="httpd-"))
+        self.root.chmod(0o755)
+        self.htdocs = self.root / "htdocs"
+        self.log = ErrorLog(self.root / "logs/error.log")
+        self.process: Optional[subprocess.Popen] = None
+        self._children: set[int] = set()
+        for name in ("htdocs", "logs", "run", "python"):
+            (self.root / name).mkdir()
+            (self.root / name).chmod(0o755)
+        # A place that handlers may write to, whoever the server's user is.
+        (self.root / "tmp").mkdir()
+        (self.root / "tmp").chmod(0o777)
+        write_file(self.htdocs / "up.txt", "up\n")
+        if mod_python is not None and mod_python.package is not None:
+            self._copy_package(mod_python.package)
+        site.write(self.root, self.substitute)
+
+    def _copy_package(self, package):
+        # A copy, because the server's user may not be able to read the working tree.
+        target = self.root / "python/mod_python"
+        shutil.copytree(
+            str(package / "mod_python"),
+            str(target),
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+        for path in [target, *target.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        # Let the first child to import it leave its compiled files for the others.
+        cache = target / "__pycache__"
+        cache.mkdir()
+        cache.chmod(0o777)
+
+    # -- configuration ---------------------------------------------------------------------
+
+    def substitute(self, text: str) -> str:
+        return text.replace("@root@", str(self.root)).replace("@port@", str(self.port))
+
+    def _module_lines(self) -> list[str]:
+        names = dict.fromkeys([f"mpm_{self.mpm}", *MODULES, *self.site.modules])
+        lines = [self.httpd.load_line(name) for name in names]
+        if self.mod_python is not None:
+            ours = f"LoadModule python_module {self.mod_python.shared_object}"
+            lines.insert(1 if self.site.python_first else len(lines), ours)
+        return [line for line in lines if line]
+
+    def _mpm_lines(self) -> list[str]:
+        site = self.site
+        if self.mpm == "prefork":
+            return [
+                f"StartServers {site.children}",
+                "MinSpareServers 1",
+                f"MaxSpareServers {max(4, site.children)}",
+                f"ServerLimit {max(4, site.children)}",
+                f"MaxRequestWorkers {max(4, site.children)}",
+            ]
+        workers = site.children * site.threads
+        return [
+            f"StartServers {site.children}",
+            # Room for children of the generation before while they finish after a restart.
+            f"ServerLimit {site.children * 4}",
+            f"ThreadLimit {site.threads}",
+            f"ThreadsPerChild {site.threads}",
+            f"MaxRequestWorkers {workers}",
+            "MinSpareThreads 1",
+            f"MaxSpareThreads {workers}",
+        ]
+
+    def configuration(self) -> str:
+        mime = [
+            "AddType text/html .html",
+            "AddType text/plain .txt",
+            "TypesConfig /dev/null",
+        ]
+        user = []
+        if os.geteuid() == 0:
+            known = {entry.pw_name: entry for entry in pwd.getpwall()}
+            name = next((name for name in _USERS if name in known), None)
+            if name is None:
+                raise StartError(f"none of the users {', '.join(_USERS)} exists")
+            user = [f"User {name}", f"Group #{known[name].pw_gid}"]
+        lines = [
+            f"ServerRoot {self.root}",
+            f"DefaultRuntimeDir {self.root}/run",
+            f"PidFile {self.root}/run/httpd.pid",
+            *self._module_lines(),
+            *self._mpm_lines(),
+            *user,
+            f"Listen 127.0.0.1:{self.port}",
+            "ServerName localhost",
+            "ServerAdmin admin@localhost",
+            "Timeout 10",
+            "KeepAliveTimeout 10",
+            "MaxKeepAliveRequests 0",
+            f"ErrorLog {self.log.path}",
+            f"ErrorLogFormat {FORMAT}",
+            f"LogLevel {self.site.log_level}",
+            f"DocumentRoot {self.htdocs}",
+            *mime,
+            f"<Directory {self.root}>",
+            "    AllowOverride All",
+            "    Options FollowSymLinks",
+            "    Require all granted",
+            "</Directory>",
+            self.substitute(self.site.conf),
+        ]
+        return "\n".join(lines) + "\n"
+
+    def write_configuration(self) -> pathlib.Path:
+        path = self.root / "httpd.conf"
+        path.write_text(self.configuration(), encoding="utf-8")
+        return path
+
+    def write(self, name: str, content) -> pathlib.Path:
+        """Write or replace a file below the document root."""
+        path = self.htdocs / self.substitute(name)
+        write_file(path, content, self.substitute)
+        return path
+
+    def environment(self):
+        env = {"PATH": _PATH, "LANG": "C", "TZ": "UTC"}
+        if self.mod_python is not None and self.mod_python.package is not None:
+            env["PYTHONPATH"] = str(self.root / "python")
+        env.update({key: self.substitute(value) for key, value in self.site.env.items()})
+        return env
+
+    # -- processes -------------------------------------------------------------------------
+
+    def command(self, *options: str) -> list[str]:
+        defines = [f"-D{name}" for name in self.site.defines]
+        conf = self.write_configuration()
+        return [
+            str(self.httpd.binary),
+            "-d",
+            str(self.root),
+            "-f",
+            str(conf),
+            *defines,
+            *options,
+        ]
+
+    def configtest(self) -> "subprocess.CompletedProcess[str]":
+        """`httpd -t` on this configuration: returncode, and all it said in stdout."""
+        return subprocess.run(
+            self.command("-t"),
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+            check=False,
+            text=True,
+        )
+
+    def start(self, options: Sequence[str] = ("-DFOREGROUND",), prefix: Sequence[str] = ()):
+        """Start httpd and return when it answers.  `prefix` goes before it, e.g. valgrind."""
+        for attempt in range(4):
+            try:
+                return self._start(options, prefix)
+            except StartError as error:
+                # Another program may have taken the port between our look and httpd's bind.
+                if "AH00072" not in str(error) or attempt == 3:
+                    raise
+                self.port = free_port()
+                self.site.write(self.root, self.substitute)
+        raise AssertionError("not reached")
+
+    def _start(self, options, prefix):
+        mark = self.log.mark()
+        with (self.root / "logs/start.log").open("wb") as out:
+            self.process = subprocess.Popen(
+                [*prefix, *self.command(*options)],
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 (no threads here)
+                start_new_session=True,
+                cwd=str(self.root),
+            )
+        _running.add(self)
+        try:
+            self._wait_until_up(60.0 if not prefix else 300.0, mark)
+        except BaseException:
+            self.stop()
+            raise
+        self._children = self.children()
+        return self
+
+    def said(self, mark: int = 0) -> str:
+        start = (self.root / "logs/start.log").read_text(encoding="utf-8", errors="replace")
+        return start + self.log.text(mark)
+
+    def _wait_until_up(self, timeout, mark):
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise StartError(f"httpd ended with {self.process.returncode}:\n{self.said(mark)}")
+            # Any answer will do: a test may configure handlers that answer everything.
+            with contextlib.suppress(OSError), self.socket(timeout=5) as probe:
+                probe.sendall(b"GET /up.txt HTTP/1.0\r\nHost: up.invalid\r\n\r\n")
+                probe.shutdown(socket.SHUT_WR)
+                if probe.recv(1):
+                    while probe.recv(65536):
+                        pass
+                    return
+            time.sleep(0.02)
+        raise StartError(f"httpd does not answer:\n{self.said(mark)}")
+
+    def socket(self, timeout: float = 15.0) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+
+    def stop(self, timeout: float = 15.0) -> None:
+        """End the server and everything it started; SIGKILL if it does not listen."""
+        process = self.process
+        if process is None:
+            return
+        self.process = None
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                pass
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout)
+        _running.discard(self)
+
+    def close(self) -> None:
+        self.stop()
+        if not self.keep:
+            shutil.rmtree(str(self.root), ignore_errors=True)
+
+    def __enter__(self) -> "Server":
+        return self.start()
+
+    def __exit__(self, *_):
+        self.close()
+
+    def children(self) -> set[int]:
+        """Process ids of the running children of httpd's parent process."""
+        found = set()
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit():
+                continue
+            with contextlib.suppress(OSError, IndexError):
+                stat = pathlib.Path("/proc", entry, "stat").read_text()
+                state, parent = stat.rpartition(")")[2].split()[:2]
+                if int(parent) == self.process.pid and state not in "ZX":
+                    found.add(int(entry))
+        return found
+
+    def lost_children(self) -> set[int]:
+        """Children that were there at the last start, restart or call, and are gone now."""
+        if self.process is None:
+            return set()
+        now = self.children()
+        lost = self._children - now
+        self._children = now
+        return lost
+
+    def _resume(self, number):
+        mark = self.log.mark()
+        os.kill(self.process.pid, number)
+        self.log.wait_for("resuming normal operations", since=mark, timeout=30)
+        self._wait_until_up(30.0, mark)
+        self._children = self.children()
+
+    def graceful(self) -> None:
+        """Graceful restart; returns when the new generation answers."""
+        self.write_configuration()
+        self._resume(signal.SIGUSR1)
+
+    def restart(self) -> None:
+        """Hard restart."""
+        self.write_configuration()
+        self._resume(signal.SIGHUP)
+
+    def troubles(self, since: int, expected: Sequence[str] = ()) -> list[LogLine]:
+        return unexpected(self.log.lines(since), expected)
+
+
+@atexit.register
+def _stop_all():
+    for server in list(_running):
+        server.stop(timeout=2)

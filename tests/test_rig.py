@@ -1,0 +1,150 @@
+"""The rig itself: it must notice what it promises to notice, on a server without mod_python."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from pyhttpd import Connection, Server, Site, client
+from pyhttpd.error_log import LogLine, unexpected
+from pyhttpd.server import StartError
+
+SITE = Site(
+    conf="""
+        RedirectMatch ^/rig/moved$ /rig/a.txt
+        Header add X-Twice one
+        Header add X-Twice two
+        <Directory @root@/htdocs/rig/denied>
+            Require all denied
+        </Directory>
+    """,
+    files={"rig/a.txt": "hello\n", "rig/denied/a.txt": "no\n"},
+    modules=["headers"],
+)
+
+
+@pytest.fixture(scope="module")
+def mod_python():
+    return None
+
+
+def test_get_and_multi_valued_headers(get):
+    answer = get("/rig/a.txt")
+    assert (answer.status, answer.body) == (200, b"hello\n")
+    assert answer.headers.get_all("x-twice") == ["one", "two"]
+
+
+def test_keep_alive_and_pipelining(connect):
+    connection = connect()
+    one = client.compose("/rig/a.txt")
+    connection.send(one + client.compose("/rig/moved") + one)
+    statuses = [connection.read_response().status for _ in range(3)]
+    assert statuses == [200, 302, 200]
+    assert connection.open
+
+
+def test_exact_bytes_and_half_close(connect):
+    connection = connect()
+    connection.send(b"GET /rig/a.txt HTTP/1.1\r\nHost: \xe9\r\n\r\n")
+    connection.shutdown_write()
+    assert connection.read_response().status == 400
+    assert connection.read_to_eof() == b""
+    assert not connection.open
+
+
+def test_a_cut_answer_is_told(connect):
+    connection = connect()
+    connection._buffer = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfour"
+    connection.shutdown_write()
+    answer = connection.read_response()
+    assert (answer.status, answer.body, answer.broken) == (200, b"four", "cut in the body")
+
+
+def test_expected_error_lines_pass(get, log):
+    log.expect(r"error: AH01630: client denied by server configuration")
+    assert get("/rig/denied/a.txt").status == 403
+
+
+def test_unexpected_lines_are_told(server, get, log):
+    assert get("/rig/denied/a.txt").status == 403
+    assert [line.message[:7] for line in server.troubles(log.start)] == ["AH01630"]
+    assert server.troubles(log.start, ["client denied"]) == []
+    log.expect("client denied")
+
+
+def test_what_counts_as_trouble():
+    def troubles(*texts):
+        return [str(line) for line in unexpected(map(LogLine.parse, texts), [])]
+
+    assert troubles("[mpm_event:notice] [1] [-] [-] AH00489: resuming normal operations") == []
+    assert troubles("[core:notice] [1] [-] [-] AH00052: child pid 2 exit signal Segmentation")
+    assert troubles("[-:error] [1] [127.0.0.1:1] [-] PythonHandler x: Traceback")
+    assert troubles("Traceback (most recent call last):")
+
+
+def test_a_dead_child_is_noticed(make_server):
+    with make_server(Site()) as server:
+        assert server.lost_children() == set()
+        victim = min(server.children())
+        os.kill(victim, signal.SIGKILL)
+        while victim in server.children():
+            time.sleep(0.01)
+        assert server.lost_children() == {victim}
+
+
+def test_a_wrong_configuration_is_told(make_server):
+    server = make_server(Site(conf="NoSuchDirective on"))
+    assert "NoSuchDirective" in server.configtest().stdout
+    with pytest.raises(StartError, match="Invalid command 'NoSuchDirective'"):
+        server.start()
+
+
+def test_restarts(make_server):
+    with make_server(Site(files={"a.txt": "a"})) as server:
+        first = server.children()
+        server.graceful()
+        assert client.get(server.port, "/a.txt").status == 200
+        server.restart()
+        assert client.get(server.port, "/a.txt").status == 200
+        assert not first & server.children()
+
+
+def test_stop_leaves_nothing(make_server):
+    server = make_server(Site())
+    server.start()
+    pids = {server.process.pid, *server.children()}
+    server.stop()
+    assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+
+
+def test_the_server_dies_with_its_tester():
+    # A second tester starts a server and is killed outright; the kernel must end the server.
+    reader, writer = os.pipe()
+    tester = os.fork()
+    if tester == 0:
+        server = Server(Site())
+        server.start()
+        os.write(writer, f"{server.process.pid} {server.root}".encode())
+        time.sleep(60)
+        os._exit(0)
+    os.close(writer)
+    pid, root = os.read(reader, 4096).decode().split(" ", 1)
+    os.kill(tester, signal.SIGKILL)
+    os.waitpid(tester, 0)
+    deadline = time.monotonic() + 20
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+        with open(f"/proc/{pid}/stat") as stat:
+            if stat.read().rpartition(")")[2].split()[0] == "Z":
+                break  # ended; whoever adopted it has not asked for its status yet
+        time.sleep(0.05)
+    else:
+        assert not os.path.exists(f"/proc/{pid}"), "httpd survived its tester"
+    os.system(f"rm -rf {root}")
+
+
+def test_connection_reset_is_a_broken_answer(server):
+    with Connection(server.port) as connection:
+        connection.send(b"\r\n\r\n\r\n")
+        connection.shutdown_write()
+        assert connection.read_response().broken == "no answer"
