@@ -1,0 +1,742 @@
+//! The command table, one row per directive, and what each does when httpd reads it. (directives.md 1.1)
+
+use std::ffi::{c_char, c_int, c_void, CStr};
+use std::ptr::{null, null_mut};
+use std::sync::OnceLock;
+
+use super::hlist::{self, Entry, Suffixed};
+use super::phase::Phase;
+use super::section::{place, Place};
+use super::{DirConfig, Filter, Import, InterpPerServer, PythonOption, ServerConfig};
+use crate::ffi;
+use crate::httpd::guard::guard;
+use crate::httpd::Pool;
+
+/// A table for httpd, ended by a null name.
+#[repr(transparent)]
+pub struct Commands([ffi::command_rec; COUNT]);
+
+// SAFETY: httpd only reads the table.
+unsafe impl Sync for Commands {}
+
+impl Commands {
+    /// What the module record points to.
+    pub const fn as_ptr(&self) -> *const ffi::command_rec {
+        self.0.as_ptr()
+    }
+}
+
+const OR_ALL: c_int = ffi::MP_OR_ALL as c_int;
+const SERVER: c_int = ffi::MP_RSRC_CONF as c_int;
+const NOT_HTACCESS: c_int = (ffi::MP_RSRC_CONF | ffi::MP_ACCESS_CONF) as c_int;
+const COUNT: usize = 29;
+
+pub static COMMANDS: Commands = Commands([
+    handlers(
+        c"PythonPostReadRequestHandler",
+        Phase::PostReadRequest,
+        SERVER,
+        c"Python handlers that run right after the request was read.",
+    ),
+    handlers(
+        c"PythonTransHandler",
+        Phase::Trans,
+        SERVER,
+        c"Python handlers that map the URI to a file name.",
+    ),
+    handlers(
+        c"PythonHeaderParserHandler",
+        Phase::HeaderParser,
+        OR_ALL,
+        c"Python handlers that look at the headers early.",
+    ),
+    handlers(
+        c"PythonInitHandler",
+        Phase::Init,
+        OR_ALL,
+        c"Python handlers that run first in a request.",
+    ),
+    handlers(
+        c"PythonAccessHandler",
+        Phase::Access,
+        OR_ALL,
+        c"Python handlers that control access without a user.",
+    ),
+    handlers(
+        c"PythonAuthenHandler",
+        Phase::Authen,
+        OR_ALL,
+        c"Python handlers that find out who the user is.",
+    ),
+    handlers(
+        c"PythonAuthzHandler",
+        Phase::Authz,
+        OR_ALL,
+        c"Python handlers that find out what the user may do.",
+    ),
+    handlers(
+        c"PythonTypeHandler",
+        Phase::Type,
+        OR_ALL,
+        c"Python handlers that choose type, language and handler.",
+    ),
+    handlers(
+        c"PythonFixupHandler",
+        Phase::Fixup,
+        OR_ALL,
+        c"Python handlers for last changes before the content.",
+    ),
+    handlers(
+        c"PythonHandler",
+        Phase::Handler,
+        OR_ALL,
+        c"Python handlers that produce the content.",
+    ),
+    handlers(
+        c"PythonLogHandler",
+        Phase::Log,
+        OR_ALL,
+        c"Python handlers of the logging phase.",
+    ),
+    handlers(
+        c"PythonCleanupHandler",
+        Phase::Cleanup,
+        OR_ALL,
+        c"Python handlers that run when the request is destroyed.",
+    ),
+    handlers(
+        c"PythonConnectionHandler",
+        Phase::Connection,
+        SERVER,
+        c"A Python handler that owns whole connections.",
+    ),
+    raw(
+        c"PythonHandlerModule",
+        python_handler_module,
+        OR_ALL,
+        c"Modules that have handlers for several phases.",
+    ),
+    take12(
+        c"PythonInputFilter",
+        python_input_filter,
+        NOT_HTACCESS,
+        c"a Python input filter and the name to register it under.",
+    ),
+    take12(
+        c"PythonOutputFilter",
+        python_output_filter,
+        NOT_HTACCESS,
+        c"a Python output filter and the name to register it under.",
+    ),
+    take2(
+        c"PythonImport",
+        python_import,
+        SERVER,
+        c"a module[::function] to import when a child starts, and the interpreter's name.",
+    ),
+    take1(
+        c"PythonPath",
+        python_path,
+        OR_ALL,
+        c"a Python expression for sys.path.",
+    ),
+    take12(
+        c"PythonOption",
+        python_option,
+        OR_ALL,
+        c"a key and a value for programs; without a value the key is unset.",
+    ),
+    flag(
+        c"PythonAutoReload",
+        python_auto_reload,
+        OR_ALL,
+        c"whether changed modules are imported again.",
+    ),
+    flag(
+        c"PythonDebug",
+        python_debug,
+        OR_ALL,
+        c"whether tracebacks are sent to the client.",
+    ),
+    flag(
+        c"PythonEnablePdb",
+        python_enable_pdb,
+        OR_ALL,
+        c"whether handlers run under pdb where httpd runs with -DONE_PROCESS.",
+    ),
+    take1(
+        c"PythonInterpreter",
+        python_interpreter,
+        OR_ALL,
+        c"the name of the interpreter to use.",
+    ),
+    flag(
+        c"PythonInterpPerDirectory",
+        python_interp_per_directory,
+        OR_ALL,
+        c"whether each directory of files has an interpreter of its own.",
+    ),
+    flag(
+        c"PythonInterpPerDirective",
+        python_interp_per_directive,
+        OR_ALL,
+        c"whether each place of a directive has an interpreter of its own.",
+    ),
+    flag(
+        c"PythonOptimize",
+        python_optimize,
+        SERVER,
+        c"whether Python drops assertions and docstrings.",
+    ),
+    take1(
+        c"PythonInterpPerServer",
+        python_interp_per_server,
+        SERVER,
+        c"Auto, On or Off: whether each ServerName has an interpreter of its own.",
+    ),
+    take1(
+        c"PythonHome",
+        python_home,
+        SERVER,
+        c"the directory of a Python installation or virtual environment.",
+    ),
+    END,
+]);
+
+const END: ffi::command_rec = row(
+    null(),
+    ffi::cmd_func { no_args: None },
+    null_mut(),
+    0,
+    ffi::NO_ARGS,
+    null(),
+);
+
+const fn row(
+    name: *const c_char,
+    func: ffi::cmd_func,
+    data: *mut c_void,
+    context: c_int,
+    how: ffi::cmd_how,
+    help: *const c_char,
+) -> ffi::command_rec {
+    ffi::command_rec {
+        name,
+        func,
+        cmd_data: data,
+        req_override: context,
+        args_how: how,
+        errmsg: help,
+    }
+}
+
+const fn handlers(
+    name: &'static CStr,
+    phase: Phase,
+    context: c_int,
+    help: &'static CStr,
+) -> ffi::command_rec {
+    let func = ffi::cmd_func {
+        raw_args: Some(python_handler),
+    };
+    row(
+        name.as_ptr(),
+        func,
+        phase as usize as *mut c_void,
+        context,
+        ffi::RAW_ARGS,
+        help.as_ptr(),
+    )
+}
+
+type Raw = unsafe extern "C" fn(*mut ffi::cmd_parms, *mut c_void, *const c_char) -> *const c_char;
+type Two = unsafe extern "C" fn(
+    *mut ffi::cmd_parms,
+    *mut c_void,
+    *const c_char,
+    *const c_char,
+) -> *const c_char;
+type Flag = unsafe extern "C" fn(*mut ffi::cmd_parms, *mut c_void, c_int) -> *const c_char;
+
+const fn raw(name: &'static CStr, f: Raw, context: c_int, help: &'static CStr) -> ffi::command_rec {
+    row(
+        name.as_ptr(),
+        ffi::cmd_func { raw_args: Some(f) },
+        null_mut(),
+        context,
+        ffi::RAW_ARGS,
+        help.as_ptr(),
+    )
+}
+const fn take1(
+    name: &'static CStr,
+    f: Raw,
+    context: c_int,
+    help: &'static CStr,
+) -> ffi::command_rec {
+    row(
+        name.as_ptr(),
+        ffi::cmd_func { take1: Some(f) },
+        null_mut(),
+        context,
+        ffi::TAKE1,
+        help.as_ptr(),
+    )
+}
+const fn take2(
+    name: &'static CStr,
+    f: Two,
+    context: c_int,
+    help: &'static CStr,
+) -> ffi::command_rec {
+    row(
+        name.as_ptr(),
+        ffi::cmd_func { take2: Some(f) },
+        null_mut(),
+        context,
+        ffi::TAKE2,
+        help.as_ptr(),
+    )
+}
+const fn take12(
+    name: &'static CStr,
+    f: Two,
+    context: c_int,
+    help: &'static CStr,
+) -> ffi::command_rec {
+    row(
+        name.as_ptr(),
+        ffi::cmd_func { take2: Some(f) },
+        null_mut(),
+        context,
+        ffi::TAKE12,
+        help.as_ptr(),
+    )
+}
+const fn flag(
+    name: &'static CStr,
+    f: Flag,
+    context: c_int,
+    help: &'static CStr,
+) -> ffi::command_rec {
+    row(
+        name.as_ptr(),
+        ffi::cmd_func { flag: Some(f) },
+        null_mut(),
+        context,
+        ffi::FLAG,
+        help.as_ptr(),
+    )
+}
+
+/// Registers a filter's name with httpd; given by the hooks, which own the filter functions.
+pub type RegisterFilter = fn(name: &CStr, is_input: bool);
+static REGISTER_FILTER: OnceLock<RegisterFilter> = OnceLock::new();
+
+/// Tells the filter directives how to make a name known to httpd.
+pub fn set_register_filter(register: RegisterFilter) {
+    // The second reading of the configuration sets the same function again.
+    let _ = REGISTER_FILTER.set(register);
+}
+
+/// What httpd hands to a directive function.
+struct Cmd<'p> {
+    raw: *mut ffi::cmd_parms,
+    pool: &'p Pool,
+    dir: &'p mut DirConfig<'p>,
+    server: &'p mut ServerConfig<'p>,
+    /// Outside any section: httpd gives no path.
+    at_server_level: bool,
+}
+
+impl<'p> Cmd<'p> {
+    /// # Safety
+    /// The arguments httpd calls a directive function with; nobody else uses the records meanwhile.
+    unsafe fn new(cmd: *mut ffi::cmd_parms, dir: *mut c_void) -> Self {
+        // SAFETY: httpd reads its configuration in one thread, and an .htaccess file into records of
+        // that one request; the server's record is changed only in the former.
+        unsafe {
+            let pool = Pool::from_raw((*cmd).pool);
+            let record =
+                ffi::get_module_config((*(*cmd).server).module_config, ffi::module_record());
+            let is_htaccess = (*cmd).pool == (*cmd).temp_pool;
+            let server: &mut ServerConfig<'_> = if is_htaccess {
+                // A scratch record: nothing an .htaccess file says is about the server.
+                let scratch = pool.alloc(ServerConfig::new());
+                &mut *(std::ptr::from_ref(scratch) as *mut ServerConfig<'_>)
+            } else {
+                &mut *(record as *mut ServerConfig<'_>)
+            };
+            server.is_used = true;
+            Self {
+                raw: cmd,
+                pool,
+                dir: &mut *(dir as *mut DirConfig<'_>),
+                server,
+                at_server_level: (*cmd).path.is_null(),
+            }
+        }
+    }
+
+    fn place(&self) -> Result<Place<'p>, String> {
+        // SAFETY: `raw` is what httpd gave us, for the length of this call.
+        unsafe { place(self.raw, self.pool) }
+    }
+
+    /// The phase in the row of the directive being read.
+    fn phase(&self) -> Phase {
+        // SAFETY: `handlers` put a phase's number there.
+        let number = unsafe { (*(*self.raw).cmd).cmd_data } as usize;
+        Phase::ALL[number]
+    }
+
+    /// Appends handlers to the list of a phase, in this scope.
+    fn add(&mut self, phase: Phase, suffixes: &[&[u8]], entries: &[Entry<'p>]) {
+        if entries.is_empty() {
+            return;
+        }
+        let pool = self.pool;
+        let join = |old: Option<&[Entry<'p>]>| {
+            let mut all = old.unwrap_or_default().to_vec();
+            all.extend_from_slice(entries);
+            pool.alloc_slice(&all)
+        };
+        if phase == Phase::Connection {
+            self.server.connection = Some(join(self.server.connection));
+        } else if suffixes.is_empty() {
+            let slot = &mut self.dir.handlers[phase as usize];
+            *slot = Some(join(*slot));
+        } else {
+            for suffix in suffixes {
+                let old = self
+                    .dir
+                    .suffixed
+                    .find(&mut |row| row.phase == phase && row.suffix.to_bytes() == *suffix)
+                    .map(|row| row.entries);
+                let row = Suffixed {
+                    phase,
+                    suffix: pool.cstr(suffix),
+                    entries: join(old),
+                };
+                self.dir.suffixed.push(pool, row);
+            }
+        }
+    }
+
+    /// What the directive does, run behind the panic boundary; an error is httpd's message.
+    ///
+    /// # Safety
+    /// As [`Cmd::new`].
+    unsafe fn run(
+        cmd: *mut ffi::cmd_parms,
+        dir: *mut c_void,
+        body: impl FnOnce(&mut Cmd<'p>) -> Result<(), String>,
+    ) -> *const c_char {
+        guard(
+            "configuration directive",
+            c"mod_python: internal error, see the error log".as_ptr(),
+            || {
+                // SAFETY: the caller's promise.
+                let mut cmd = unsafe { Self::new(cmd, dir) };
+                match body(&mut cmd) {
+                    Ok(()) => null(),
+                    Err(message) => cmd.pool.strdup(message.as_bytes()),
+                }
+            },
+        )
+    }
+}
+
+/// # Safety
+/// A string httpd gave a directive function.
+unsafe fn arg<'a>(raw: *const c_char) -> &'a CStr {
+    // SAFETY: httpd passes C strings, and null only for a missing optional argument.
+    unsafe {
+        if raw.is_null() {
+            c""
+        } else {
+            CStr::from_ptr(raw)
+        }
+    }
+}
+
+unsafe extern "C" fn python_handler(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    args: *const c_char,
+) -> *const c_char {
+    // SAFETY: httpd calls directive functions with valid arguments.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            let phase = cmd.phase();
+            let parsed = hlist::parse(arg(args).to_bytes());
+            if parsed.has_bar && matches!(phase, Phase::PostReadRequest | Phase::Trans) {
+                let name = phase.directive().to_string_lossy();
+                return Err(format!("{name} does not accept \"| .ext\" syntax."));
+            }
+            let place = cmd.place()?;
+            let entries = entries(cmd.pool, &parsed.handlers, place, false);
+            if place.is_location && !entries.is_empty() {
+                cmd.dir.is_location = true;
+            }
+            cmd.add(phase, &parsed.suffixes, &entries);
+            Ok(())
+        })
+    }
+}
+
+fn entries<'p>(
+    pool: &'p Pool,
+    handlers: &[&[u8]],
+    place: Place<'p>,
+    silent: bool,
+) -> Vec<Entry<'p>> {
+    handlers
+        .iter()
+        .map(|handler| Entry {
+            handler: pool.cstr(handler),
+            directory: place.directory,
+            is_location: place.is_location,
+            silent,
+        })
+        .collect()
+}
+
+unsafe extern "C" fn python_handler_module(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    args: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            let parsed = hlist::parse(arg(args).to_bytes());
+            let place = cmd.place()?;
+            let entries = entries(cmd.pool, &parsed.handlers, place, true);
+            if place.is_location && !entries.is_empty() {
+                cmd.dir.is_location = true;
+            }
+            for phase in Phase::ALL
+                .into_iter()
+                .filter(|phase| *phase != Phase::Connection)
+            {
+                cmd.add(phase, &parsed.suffixes, &entries);
+            }
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn python_input_filter(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    handler: *const c_char,
+    name: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe { filter(cmd, dir, arg(handler), arg(name), true) }
+}
+
+unsafe extern "C" fn python_output_filter(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    handler: *const c_char,
+    name: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe { filter(cmd, dir, arg(handler), arg(name), false) }
+}
+
+/// # Safety
+/// As the directive functions.
+unsafe fn filter(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    handler: &CStr,
+    name: &CStr,
+    is_input: bool,
+) -> *const c_char {
+    // SAFETY: the caller's promise.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            let name = if name.is_empty() { handler } else { name };
+            let name = cmd.pool.cstr(&name.to_bytes().to_ascii_lowercase());
+            let register = REGISTER_FILTER
+                .get()
+                .ok_or("filters cannot be registered yet")?;
+            register(name, is_input);
+            let place = cmd.place()?;
+            let handler = cmd.pool.cstr(handler.to_bytes());
+            let row = Filter {
+                name,
+                handler,
+                directory: place.directory,
+                is_location: place.is_location,
+                is_input,
+            };
+            cmd.dir.filters.push(cmd.pool, row);
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn python_import(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    module: *const c_char,
+    interpreter: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            let row = Import {
+                module: cmd.pool.cstr(arg(module).to_bytes()),
+                interpreter: cmd.pool.cstr(arg(interpreter).to_bytes()),
+            };
+            cmd.server.imports.push(cmd.pool, row);
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn python_option(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    key: *const c_char,
+    value: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            let row = PythonOption {
+                key: cmd.pool.cstr(arg(key).to_bytes()),
+                value: cmd.pool.cstr(arg(value).to_bytes()),
+            };
+            cmd.dir.options.push(cmd.pool, row);
+            if cmd.at_server_level {
+                cmd.server.options.push(cmd.pool, row);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A directive with one value, stored in the scope and, outside sections, in the server's record too.
+macro_rules! setting {
+    ($function:ident, $field:ident, text) => {
+        unsafe extern "C" fn $function(
+            cmd: *mut ffi::cmd_parms,
+            dir: *mut c_void,
+            value: *const c_char,
+        ) -> *const c_char {
+            // SAFETY: as above.
+            unsafe {
+                Cmd::run(cmd, dir, |cmd| {
+                    let value = Some(cmd.pool.cstr(arg(value).to_bytes()));
+                    cmd.dir.settings.$field = value;
+                    if cmd.at_server_level {
+                        cmd.server.settings.$field = value;
+                    }
+                    Ok(())
+                })
+            }
+        }
+    };
+    ($function:ident, $field:ident, flag) => {
+        unsafe extern "C" fn $function(
+            cmd: *mut ffi::cmd_parms,
+            dir: *mut c_void,
+            on: c_int,
+        ) -> *const c_char {
+            // SAFETY: as above.
+            unsafe {
+                Cmd::run(cmd, dir, |cmd| {
+                    let value = Some(on != 0);
+                    cmd.dir.settings.$field = value;
+                    if cmd.at_server_level {
+                        cmd.server.settings.$field = value;
+                    }
+                    Ok(())
+                })
+            }
+        }
+    };
+}
+
+setting!(python_path, python_path, text);
+setting!(python_interpreter, interpreter, text);
+setting!(python_auto_reload, auto_reload, flag);
+setting!(python_debug, debug, flag);
+setting!(python_enable_pdb, enable_pdb, flag);
+setting!(python_interp_per_directive, interp_per_directive, flag);
+setting!(python_optimize, optimize, flag);
+
+// Stored per directory only. (directives.md 1.3)
+unsafe extern "C" fn python_interp_per_directory(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    on: c_int,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            cmd.dir.settings.interp_per_directory = Some(on != 0);
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn python_interp_per_server(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    value: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            main_server_only(cmd, "PythonInterpPerServer")?;
+            let value = arg(value).to_bytes();
+            let choice = if value.eq_ignore_ascii_case(b"auto") {
+                InterpPerServer::Auto
+            } else if value.eq_ignore_ascii_case(b"on") {
+                InterpPerServer::On
+            } else if value.eq_ignore_ascii_case(b"off") {
+                InterpPerServer::Off
+            } else {
+                return Err("PythonInterpPerServer must be Auto, On or Off".into());
+            };
+            cmd.server.interp_per_server = Some(choice);
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn python_home(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    value: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            main_server_only(cmd, "PythonHome")?;
+            let value = arg(value);
+            if value.to_bytes().first() != Some(&b'/') {
+                return Err(format!("PythonHome {value:?} must be an absolute path"));
+            }
+            cmd.server.python_home = Some(cmd.pool.cstr(value.to_bytes()));
+            Ok(())
+        })
+    }
+}
+
+/// Refuses what concerns the whole child inside a `<VirtualHost>`.
+fn main_server_only(cmd: &Cmd<'_>, directive: &str) -> Result<(), String> {
+    // SAFETY: the server httpd reads the directive for.
+    if unsafe { (*(*cmd.raw).server).is_virtual } != 0 {
+        return Err(format!(
+            "{directive} concerns the whole process: it cannot stand in a <VirtualHost>"
+        ));
+    }
+    Ok(())
+}

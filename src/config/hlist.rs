@@ -1,0 +1,171 @@
+//! Handler lists: `module::object ... | .ext ...`, and the directory remembered with each handler.
+
+use std::ffi::CStr;
+
+use super::phase::Phase;
+use crate::httpd::path::{self, Regex};
+use crate::httpd::Pool;
+
+/// One handler of a list.
+#[derive(Clone, Copy)]
+pub struct Entry<'p> {
+    /// As written: `module` or `module::object`.
+    pub handler: &'p CStr,
+    pub directory: Directory<'p>,
+    pub is_location: bool,
+    /// From PythonHandlerModule: a missing object is no error.
+    pub silent: bool,
+}
+
+/// Where the directive stood. (directives.md 1.2)
+#[derive(Clone, Copy)]
+pub enum Directory<'p> {
+    None,
+    /// A directory with a trailing slash, or the text of a Location.
+    Path(&'p CStr),
+    /// `<Directory /a/*>`: resolved against each request's file name.
+    Glob(&'p CStr),
+    /// `<DirectoryMatch re>`: likewise.
+    Match(&'p CStr, Regex),
+}
+
+impl<'p> Directory<'p> {
+    /// The directory for a request: patterns become the shortest directory of the file that matches.
+    #[inline]
+    pub fn resolve<'r>(&self, pool: &'r Pool, filename: Option<&CStr>) -> Option<&'r CStr>
+    where
+        'p: 'r,
+    {
+        match *self {
+            Self::None => None,
+            Self::Path(path) => Some(path),
+            Self::Glob(pattern) => {
+                Some(shortest(pool, filename, |dir| path::fnmatch(pattern, dir)).unwrap_or(pattern))
+            }
+            Self::Match(text, regex) => {
+                Some(shortest(pool, filename, |dir| regex.is_match(dir)).unwrap_or(text))
+            }
+        }
+    }
+
+    /// The text as configured.
+    pub fn as_text(&self) -> Option<&'p CStr> {
+        match *self {
+            Self::None => None,
+            Self::Path(text) | Self::Glob(text) | Self::Match(text, _) => Some(text),
+        }
+    }
+}
+
+/// The shortest directory above `filename` that matches with or without its slash; ends with one.
+fn shortest<'r>(
+    pool: &'r Pool,
+    filename: Option<&CStr>,
+    matches: impl Fn(&CStr) -> bool,
+) -> Option<&'r CStr> {
+    let filename = filename?.to_bytes();
+    for end in memchr::memchr_iter(b'/', filename) {
+        let with_slash = pool.cstr(&filename[..=end]);
+        if matches(with_slash) || (end > 0 && matches(pool.cstr(&filename[..end]))) {
+            return Some(with_slash);
+        }
+    }
+    // The file may be a directory itself, named without its slash.
+    let whole = pool.cstr(filename);
+    if matches(whole) {
+        let mut dir = filename.to_vec();
+        dir.push(b'/');
+        return Some(pool.cstr(&dir));
+    }
+    None
+}
+
+/// Handlers for one phase that only count for one suffix.
+#[derive(Clone, Copy)]
+pub struct Suffixed<'p> {
+    pub phase: Phase,
+    pub suffix: &'p CStr,
+    pub entries: &'p [Entry<'p>],
+}
+
+/// What a directive's raw argument says.
+pub struct Parsed<'a> {
+    pub handlers: Vec<&'a [u8]>,
+    /// Empty where the list counts for every file.
+    pub suffixes: Vec<&'a [u8]>,
+    /// Whether there was a `|` at all.
+    pub has_bar: bool,
+}
+
+/// Splits a raw argument; quotes mean nothing here.
+pub fn parse(raw: &[u8]) -> Parsed<'_> {
+    let words = |text: &'_ [u8]| -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
+        let mut start = None;
+        for (at, byte) in text.iter().enumerate() {
+            match (byte.is_ascii_whitespace(), start) {
+                (true, Some(from)) => {
+                    found.push((from, at));
+                    start = None;
+                }
+                (false, None) => start = Some(at),
+                _ => {}
+            }
+        }
+        if let Some(from) = start {
+            found.push((from, text.len()));
+        }
+        found
+    };
+    let bar = memchr::memchr(b'|', raw);
+    let (left, right) = match bar {
+        Some(at) => (&raw[..at], &raw[at + 1..]),
+        None => (raw, &raw[raw.len()..]),
+    };
+    Parsed {
+        handlers: words(left)
+            .into_iter()
+            .map(|(from, to)| &left[from..to])
+            .collect(),
+        suffixes: words(right)
+            .into_iter()
+            .map(|(from, to)| &right[from..to])
+            .collect(),
+        has_bar: bar.is_some(),
+    }
+}
+
+/// The suffix of a file name: all after the first dot of its last part, with the dot.
+///
+/// `None` without a file name; `Some("")` where the base name has no dot.
+#[inline]
+pub fn suffix(filename: Option<&CStr>) -> Option<&[u8]> {
+    let filename = filename?.to_bytes();
+    let base = memchr::memrchr(b'/', filename).map_or(filename, |slash| &filename[slash + 1..]);
+    Some(memchr::memchr(b'.', base).map_or(&base[base.len()..], |dot| &base[dot..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_handlers_and_suffixes() {
+        let parsed = parse(b"a b::c  | .py .html");
+        assert_eq!(parsed.handlers, [&b"a"[..], b"b::c"]);
+        assert_eq!(parsed.suffixes, [&b".py"[..], b".html"]);
+        assert!(parse(b"foo |").suffixes.is_empty());
+        assert!(parse(b"foo |").has_bar);
+        assert!(parse(b" | .py").handlers.is_empty());
+        assert_eq!(parse(br#""a b""#).handlers, [&br#""a"#[..], br#"b""#]);
+    }
+
+    #[test]
+    fn suffix_begins_at_the_first_dot_of_the_base_name() {
+        let of = |name: &'static CStr| suffix(Some(name)).map(|s| s.to_vec());
+        assert_eq!(of(c"/x/y.tar.gz"), Some(b".tar.gz".to_vec()));
+        assert_eq!(of(c"/x.d/y"), Some(Vec::new()));
+        assert_eq!(of(c"a.b.py"), Some(b".b.py".to_vec()));
+        assert_eq!(suffix(None), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! How the records of nested scopes combine. (directives.md 1.3)
+
+use std::ffi::c_void;
+
+use super::overlay::Overlay;
+use super::{DirConfig, ServerConfig, Settings};
+use crate::ffi;
+use crate::httpd::guard::guard;
+use crate::httpd::Pool;
+
+impl<'p> Settings<'p> {
+    fn merge(base: &Self, new: &Self) -> Self {
+        Self {
+            python_path: new.python_path.or(base.python_path),
+            interpreter: new.interpreter.or(base.interpreter),
+            auto_reload: new.auto_reload.or(base.auto_reload),
+            debug: new.debug.or(base.debug),
+            enable_pdb: new.enable_pdb.or(base.enable_pdb),
+            interp_per_directory: new.interp_per_directory.or(base.interp_per_directory),
+            interp_per_directive: new.interp_per_directive.or(base.interp_per_directive),
+            optimize: new.optimize.or(base.optimize),
+        }
+    }
+}
+
+impl<'p> DirConfig<'p> {
+    /// `base` with `new` over it. Handler lists replace each other whole, one by one.
+    pub fn merge(pool: &'p Pool, base: &Self, new: &Self) -> Self {
+        let (scope, is_location) = match new.scope {
+            Some(_) => (new.scope, new.is_location),
+            None => (base.scope, base.is_location),
+        };
+        let mut handlers = base.handlers;
+        for (slot, list) in handlers.iter_mut().zip(new.handlers) {
+            *slot = list.or(*slot);
+        }
+        Self {
+            settings: Settings::merge(&base.settings, &new.settings),
+            options: Overlay::merge(pool, base.options, new.options),
+            handlers,
+            suffixed: Overlay::merge(pool, base.suffixed, new.suffixed),
+            filters: Overlay::merge(pool, base.filters, new.filters),
+            scope,
+            is_location,
+        }
+    }
+}
+
+impl<'p> ServerConfig<'p> {
+    /// What a virtual host inherits from the main server. PythonImport entries stay each server's own.
+    pub fn merge(pool: &'p Pool, base: &Self, new: &Self) -> Self {
+        Self {
+            settings: Settings::merge(&base.settings, &new.settings),
+            options: Overlay::merge(pool, base.options, new.options),
+            connection: new.connection.or(base.connection),
+            imports: new.imports,
+            python_home: base.python_home.or(new.python_home),
+            interp_per_server: base.interp_per_server.or(new.interp_per_server),
+            is_used: new.is_used,
+        }
+    }
+}
+
+/// httpd combines two directory scopes, at start and at requests.
+pub extern "C" fn merge_dir_config(
+    pool: *mut ffi::apr_pool_t,
+    base: *mut c_void,
+    new: *mut c_void,
+) -> *mut c_void {
+    guard("merge_dir_config", std::ptr::null_mut(), || {
+        // SAFETY: both came from our create or merge functions and live at least as long as `pool`.
+        let (pool, base, new) = unsafe {
+            (
+                Pool::from_raw(pool),
+                &*(base as *const DirConfig<'_>),
+                &*(new as *const DirConfig<'_>),
+            )
+        };
+        std::ptr::from_ref(pool.alloc(DirConfig::merge(pool, base, new))) as *mut c_void
+    })
+}
+
+/// httpd combines the main server's record with a virtual host's.
+pub extern "C" fn merge_server_config(
+    pool: *mut ffi::apr_pool_t,
+    base: *mut c_void,
+    new: *mut c_void,
+) -> *mut c_void {
+    guard("merge_server_config", std::ptr::null_mut(), || {
+        // SAFETY: as above.
+        let (pool, base, new) = unsafe {
+            (
+                Pool::from_raw(pool),
+                &*(base as *const ServerConfig<'_>),
+                &*(new as *const ServerConfig<'_>),
+            )
+        };
+        std::ptr::from_ref(pool.alloc(ServerConfig::merge(pool, base, new))) as *mut c_void
+    })
+}

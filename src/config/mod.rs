@@ -1,0 +1,263 @@
+//! Directives in, plain structs out; no Python here.
+//!
+//! All records live in the pool httpd read them into and consist of plain values and references into
+//! that pool, so nothing is dropped and a merge copies pointers.
+
+pub mod directives;
+pub mod hlist;
+pub mod interp_name;
+pub mod merge;
+pub mod overlay;
+pub mod phase;
+pub mod section;
+
+use std::ffi::{c_char, c_void, CStr};
+
+use hlist::{Entry, Suffixed};
+use overlay::Overlay;
+use phase::Phase;
+
+use crate::ffi;
+use crate::httpd::guard::guard;
+use crate::httpd::{Pool, Request, Server};
+
+pub use merge::{merge_dir_config, merge_server_config};
+
+/// `PythonOption key value`; an empty value means "unset here".
+#[derive(Clone, Copy)]
+pub struct PythonOption<'p> {
+    pub key: &'p CStr,
+    pub value: &'p CStr,
+}
+
+/// `PythonInputFilter`/`PythonOutputFilter handler name`.
+#[derive(Clone, Copy)]
+pub struct Filter<'p> {
+    /// Lower-cased, as httpd registers it.
+    pub name: &'p CStr,
+    pub handler: &'p CStr,
+    pub directory: hlist::Directory<'p>,
+    pub is_location: bool,
+    pub is_input: bool,
+}
+
+/// `PythonImport module[::function] interpreter`.
+#[derive(Clone, Copy)]
+pub struct Import<'p> {
+    pub module: &'p CStr,
+    pub interpreter: &'p CStr,
+}
+
+/// The directives with one value that `get_config()` shows; unset is `None`.
+#[derive(Clone, Copy, Default)]
+pub struct Settings<'p> {
+    pub python_path: Option<&'p CStr>,
+    pub interpreter: Option<&'p CStr>,
+    pub auto_reload: Option<bool>,
+    pub debug: Option<bool>,
+    pub enable_pdb: Option<bool>,
+    pub interp_per_directory: Option<bool>,
+    pub interp_per_directive: Option<bool>,
+    pub optimize: Option<bool>,
+}
+
+impl<'p> Settings<'p> {
+    /// The rows of `get_config()`: directive and value, flags as `"1"` and `"0"`.
+    pub fn rows(&self) -> impl Iterator<Item = (&'static CStr, &'p CStr)> {
+        let flag = |value: Option<bool>| value.map(|on| if on { c"1" } else { c"0" });
+        [
+            (c"PythonPath", self.python_path),
+            (c"PythonInterpreter", self.interpreter),
+            (c"PythonAutoReload", flag(self.auto_reload)),
+            (c"PythonDebug", flag(self.debug)),
+            (c"PythonEnablePdb", flag(self.enable_pdb)),
+            (c"PythonInterpPerDirectory", flag(self.interp_per_directory)),
+            (c"PythonInterpPerDirective", flag(self.interp_per_directive)),
+            (c"PythonOptimize", flag(self.optimize)),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| (name, value)))
+    }
+
+    /// PythonAutoReload; on unless switched off.
+    #[inline]
+    pub fn auto_reloads(&self) -> bool {
+        self.auto_reload != Some(false)
+    }
+
+    /// PythonDebug.
+    #[inline]
+    pub fn debugs(&self) -> bool {
+        self.debug == Some(true)
+    }
+}
+
+/// What counts in one directory scope: a `<Directory>`, `<Location>`, .htaccess ... or a merge of them.
+#[derive(Clone, Copy)]
+pub struct DirConfig<'p> {
+    pub settings: Settings<'p>,
+    pub options: Overlay<'p, PythonOption<'p>>,
+    pub handlers: [Option<&'p [Entry<'p>]>; Phase::COUNT],
+    pub suffixed: Overlay<'p, Suffixed<'p>>,
+    pub filters: Overlay<'p, Filter<'p>>,
+    /// httpd's name of the scope; `None` at server level.
+    pub scope: Option<&'p CStr>,
+    /// The scope is a Location with handlers, so URIs are not mapped to files. (directives.md 1.15)
+    pub is_location: bool,
+}
+
+/// How names that come from ServerName are mapped to interpreters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum InterpPerServer {
+    #[default]
+    Auto,
+    On,
+    Off,
+}
+
+/// What counts for one server, outside all sections.
+#[derive(Clone, Copy)]
+pub struct ServerConfig<'p> {
+    pub settings: Settings<'p>,
+    pub options: Overlay<'p, PythonOption<'p>>,
+    pub connection: Option<&'p [Entry<'p>]>,
+    pub imports: Overlay<'p, Import<'p>>,
+    pub python_home: Option<&'p CStr>,
+    pub interp_per_server: Option<InterpPerServer>,
+    /// Whether any Python directive stands in this server's configuration, sections included.
+    pub is_used: bool,
+}
+
+impl<'p> DirConfig<'p> {
+    const fn new(scope: Option<&'p CStr>) -> Self {
+        Self {
+            settings: Settings {
+                python_path: None,
+                interpreter: None,
+                auto_reload: None,
+                debug: None,
+                enable_pdb: None,
+                interp_per_directory: None,
+                interp_per_directive: None,
+                optimize: None,
+            },
+            options: Overlay::Empty,
+            handlers: [None; Phase::COUNT],
+            suffixed: Overlay::Empty,
+            filters: Overlay::Empty,
+            scope,
+            is_location: false,
+        }
+    }
+
+    /// The configuration in force for a request; `None` where no Python directive is.
+    #[inline]
+    pub fn of(r: &Request) -> Option<&DirConfig<'_>> {
+        // SAFETY: the slot holds what `create_dir_config` or `merge_dir_config` made, or null; it
+        // lives as long as the request at least.
+        unsafe { (r.dir_config() as *const DirConfig<'_>).as_ref() }
+    }
+
+    /// The server's own per-directory record, in force before a request is mapped.
+    pub fn of_server(s: &Server) -> Option<&DirConfig<'_>> {
+        // SAFETY: as above; lives as long as the configuration.
+        unsafe { (s.dir_config() as *const DirConfig<'_>).as_ref() }
+    }
+
+    /// The handler list of a phase for a file, and whether its suffix chose it.
+    #[inline]
+    pub fn handlers(
+        &self,
+        phase: Phase,
+        filename: Option<&CStr>,
+    ) -> Option<(&'p [Entry<'p>], bool)> {
+        if !self.suffixed.is_empty() {
+            if let Some(suffix) = hlist::suffix(filename) {
+                let found = self
+                    .suffixed
+                    .find(&mut |row| row.phase == phase && row.suffix.to_bytes() == suffix);
+                if let Some(row) = found {
+                    return Some((row.entries, true));
+                }
+            }
+        }
+        self.handlers[phase as usize].map(|entries| (entries, false))
+    }
+
+    /// The filter registered under a name in this scope.
+    pub fn filter(&self, name: &CStr, is_input: bool) -> Option<&'p Filter<'p>> {
+        self.filters.find(&mut |row| {
+            row.is_input == is_input && row.name.to_bytes().eq_ignore_ascii_case(name.to_bytes())
+        })
+    }
+
+    /// The value of a PythonOption; `None` where it is unset or set to nothing.
+    pub fn option(&self, key: &CStr) -> Option<&'p CStr> {
+        option(&self.options, key)
+    }
+}
+
+/// Looks up a PythonOption, ignoring case.
+fn option<'p>(options: &Overlay<'p, PythonOption<'p>>, key: &CStr) -> Option<&'p CStr> {
+    options
+        .find(&mut |row| row.key.to_bytes().eq_ignore_ascii_case(key.to_bytes()))
+        .map(|row| row.value)
+        .filter(|value| !value.is_empty())
+}
+
+impl<'p> ServerConfig<'p> {
+    const fn new() -> Self {
+        Self {
+            settings: DirConfig::new(None).settings,
+            options: Overlay::Empty,
+            connection: None,
+            imports: Overlay::Empty,
+            python_home: None,
+            interp_per_server: None,
+            is_used: false,
+        }
+    }
+
+    /// A server's record.
+    #[inline]
+    pub fn of(s: &Server) -> Option<&ServerConfig<'_>> {
+        // SAFETY: the slot holds what `create_server_config` or `merge_server_config` made.
+        unsafe { (s.module_config() as *const ServerConfig<'_>).as_ref() }
+    }
+
+    /// The value of a PythonOption at server level.
+    pub fn option(&self, key: &CStr) -> Option<&'p CStr> {
+        option(&self.options, key)
+    }
+}
+
+/// httpd makes a record for a scope in which one of our directives stands.
+pub extern "C" fn create_dir_config(pool: *mut ffi::apr_pool_t, dir: *mut c_char) -> *mut c_void {
+    guard("create_dir_config", std::ptr::null_mut(), || {
+        // SAFETY: httpd's configuration pool, and null or a C string.
+        let (pool, dir) = unsafe {
+            (
+                Pool::from_raw(pool),
+                if dir.is_null() {
+                    None
+                } else {
+                    Some(CStr::from_ptr(dir))
+                },
+            )
+        };
+        let scope = dir.map(|dir| pool.cstr(dir.to_bytes()));
+        std::ptr::from_ref(pool.alloc(DirConfig::new(scope))) as *mut c_void
+    })
+}
+
+/// httpd makes a record for each server.
+pub extern "C" fn create_server_config(
+    pool: *mut ffi::apr_pool_t,
+    _server: *mut ffi::server_rec,
+) -> *mut c_void {
+    guard("create_server_config", std::ptr::null_mut(), || {
+        // SAFETY: httpd's configuration pool.
+        let pool = unsafe { Pool::from_raw(pool) };
+        std::ptr::from_ref(pool.alloc(ServerConfig::new())) as *mut c_void
+    })
+}

@@ -1,0 +1,16 @@
+//! httpd and APR as bindgen sees them; nothing here is safe, and only `httpd` and the C signatures name it.
+
+#![expect(
+    non_camel_case_types,
+    non_upper_case_globals,
+    non_snake_case,
+    dead_code,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    reason = "generated from C headers"
+)]
+
+include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
+
+mod macros;
+pub use macros::*;

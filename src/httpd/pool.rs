@@ -1,0 +1,132 @@
+//! `apr_pool_t`: memory that dies at once, and what is to be done when it does. (apr_pools.h)
+
+use std::ffi::{c_void, CStr};
+use std::os::raw::c_char;
+use std::ptr::NonNull;
+
+use super::opaque::opaque;
+use crate::ffi;
+
+opaque! {
+    /// A pool of httpd's, lent for a callback.
+    Pool(ffi::apr_pool_t)
+}
+
+impl Pool {
+    /// Puts a plain value into the pool; it is forgotten, not dropped, with it.
+    pub fn alloc<T: Copy>(&self, value: T) -> &T {
+        let room = self.palloc(std::mem::size_of::<T>().max(1)) as *mut T;
+        debug_assert!(room.is_aligned());
+        // SAFETY: `palloc` returned room for a T, aligned as malloc's (APR_ALIGN_DEFAULT is 8).
+        unsafe {
+            room.write(value);
+            &*room
+        }
+    }
+
+    /// Puts plain values into the pool, as [`Self::alloc`].
+    pub fn alloc_slice<T: Copy>(&self, values: &[T]) -> &[T] {
+        if values.is_empty() {
+            return &[];
+        }
+        let room = self.palloc(std::mem::size_of_val(values).max(1)) as *mut T;
+        debug_assert!(room.is_aligned());
+        // SAFETY: room for all of them, and the source is elsewhere.
+        unsafe {
+            std::ptr::copy_nonoverlapping(values.as_ptr(), room, values.len());
+            std::slice::from_raw_parts(room, values.len())
+        }
+    }
+
+    /// Puts a value into the pool's care; it is dropped when the pool is cleared.
+    pub fn own<T>(&self, value: T) -> &T {
+        extern "C" fn drop_box<T>(data: *mut c_void) -> ffi::apr_status_t {
+            super::guard::guard("pool cleanup", (), || {
+                // SAFETY: `data` came from Box::into_raw below, and APR calls a cleanup once.
+                drop(unsafe { Box::from_raw(data as *mut T) });
+            });
+            0
+        }
+        let raw = Box::into_raw(Box::new(value));
+        // SAFETY: the cleanup gets the box just made.
+        unsafe {
+            self.on_clear(raw as *mut c_void, drop_box::<T>);
+            &*raw
+        }
+    }
+
+    /// Registers `cleanup(data)` for the moment the pool is cleared or destroyed.
+    ///
+    /// # Safety
+    /// `data` is valid for `cleanup` until then.
+    pub unsafe fn on_clear(
+        &self,
+        data: *mut c_void,
+        cleanup: extern "C" fn(*mut c_void) -> ffi::apr_status_t,
+    ) {
+        // SAFETY: a live pool; the data is the caller's promise.
+        unsafe {
+            ffi::apr_pool_cleanup_register(
+                self.as_ptr(),
+                data,
+                Some(cleanup),
+                Some(ffi::apr_pool_cleanup_null),
+            )
+        }
+    }
+
+    /// Copies bytes as a NUL-terminated C string into the pool, cut at the first NUL.
+    pub fn strdup(&self, text: &[u8]) -> *mut c_char {
+        let text = match memchr::memchr(0, text) {
+            Some(end) => &text[..end],
+            None => text,
+        };
+        // SAFETY: APR copies `len` bytes and adds the NUL.
+        unsafe { ffi::apr_pstrmemdup(self.as_ptr(), text.as_ptr() as *const c_char, text.len()) }
+    }
+
+    /// [`Self::strdup`], lent for the pool's life.
+    pub fn cstr(&self, text: &[u8]) -> &CStr {
+        // SAFETY: strdup returns a NUL-terminated string that lives as long as the pool.
+        unsafe { CStr::from_ptr(self.strdup(text)) }
+    }
+
+    fn palloc(&self, size: usize) -> *mut c_void {
+        // SAFETY: a live pool. httpd's pools abort on exhausted memory, so the result is not null.
+        unsafe { ffi::apr_palloc(self.as_ptr(), size) }
+    }
+}
+
+/// A pool of our own, with an allocator of its own, so that any thread may drop it.
+pub struct OwnedPool(NonNull<ffi::apr_pool_t>);
+
+// SAFETY: an unmanaged pool shares nothing with other pools; whoever holds it is alone with it.
+unsafe impl Send for OwnedPool {}
+
+impl OwnedPool {
+    /// Makes an empty pool, or `None` when memory is exhausted.
+    pub fn new() -> Option<Self> {
+        let mut raw = std::ptr::null_mut();
+        // SAFETY: plain creation; no parent, no abort function, its own allocator.
+        unsafe {
+            ffi::apr_pool_create_unmanaged_ex(&mut raw, None, std::ptr::null_mut());
+        }
+        NonNull::new(raw).map(Self)
+    }
+}
+
+impl std::ops::Deref for OwnedPool {
+    type Target = Pool;
+
+    fn deref(&self) -> &Pool {
+        // SAFETY: alive until drop.
+        unsafe { Pool::from_raw(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for OwnedPool {
+    fn drop(&mut self) {
+        // SAFETY: made in `new`, destroyed once.
+        unsafe { ffi::apr_pool_destroy(self.0.as_ptr()) }
+    }
+}

@@ -1,0 +1,129 @@
+//! `server_rec`: a virtual host's record; lives as long as the configuration. (httpd.h)
+
+use std::ffi::{c_void, CStr};
+
+use super::opaque::opaque;
+use super::{array, Pool};
+use crate::ffi;
+
+opaque! {
+    /// A server of the running configuration.
+    Server(ffi::server_rec)
+}
+
+/// Text from a C pointer that may be null.
+///
+/// # Safety
+/// `raw` is null or a C string that lives for `'a`.
+#[inline(always)]
+pub(super) unsafe fn text<'a>(raw: *const std::ffi::c_char) -> Option<&'a CStr> {
+    // SAFETY: the caller's promise.
+    if raw.is_null() {
+        None
+    } else {
+        Some(unsafe { CStr::from_ptr(raw) })
+    }
+}
+
+/// Reads fields of a C struct behind an opaque reference.
+macro_rules! fields {
+    ($( $name:ident : $kind:tt ),* $(,)?) => {
+        $( $crate::httpd::server::field!($name : $kind); )*
+    };
+}
+macro_rules! field {
+    ($name:ident : text) => {
+        #[doc = concat!("The field `", stringify!($name), "`, `None` where it is null.")]
+        #[inline]
+        pub fn $name(&self) -> Option<&std::ffi::CStr> {
+            // SAFETY: the struct is live behind `&self`; its strings live in its pool.
+            unsafe { $crate::httpd::server::text((*self.as_ptr()).$name as *const _) }
+        }
+    };
+    ($name:ident : int) => {
+        #[doc = concat!("The field `", stringify!($name), "`.")]
+        #[inline]
+        #[allow(clippy::unnecessary_cast, reason = "C types differ between platforms")]
+        pub fn $name(&self) -> i64 {
+            // SAFETY: the struct is live behind `&self`.
+            unsafe { (*self.as_ptr()).$name as i64 }
+        }
+    };
+}
+pub(super) use {field, fields};
+
+impl Server {
+    fields! {
+        error_fname: text, defn_name: text, server_admin: text, server_hostname: text, path: text,
+        defn_line_number: int, is_virtual: int, port: int, timeout: int, keep_alive_timeout: int,
+        keep_alive_max: int, keep_alive: int, pathlen: int, limit_req_line: int,
+        limit_req_fieldsize: int, limit_req_fields: int,
+    }
+
+    /// The next server in httpd's list.
+    pub fn next(&self) -> Option<&Server> {
+        // SAFETY: null or a server of the same configuration.
+        unsafe { Self::from_raw_opt((*self.as_ptr()).next) }
+    }
+
+    /// The level of its error log, 0 to 15.
+    pub fn loglevel(&self) -> i64 {
+        // SAFETY: live.
+        unsafe { i64::from((*self.as_ptr()).log.level) }
+    }
+
+    /// `ServerAlias` names without wildcards.
+    pub fn names(&self) -> Vec<&CStr> {
+        // SAFETY: an array of strings in the configuration pool.
+        unsafe { array::strings((*self.as_ptr()).names) }
+    }
+
+    /// `ServerAlias` names with wildcards.
+    pub fn wild_names(&self) -> Vec<&CStr> {
+        // SAFETY: as above.
+        unsafe { array::strings((*self.as_ptr()).wild_names) }
+    }
+
+    /// Our configuration record of this server; null where the module has none.
+    #[inline]
+    pub fn module_config(&self) -> *mut c_void {
+        // SAFETY: a live server; our module is registered.
+        unsafe { ffi::get_module_config((*self.as_ptr()).module_config, ffi::module_record()) }
+    }
+
+    /// Our per-directory record at server level.
+    #[inline]
+    pub fn dir_config(&self) -> *mut c_void {
+        // SAFETY: as above.
+        unsafe { ffi::get_module_config((*self.as_ptr()).lookup_defaults, ffi::module_record()) }
+    }
+
+    /// The pool of the process, which outlives every configuration.
+    pub fn process_pool(&self) -> &Pool {
+        // SAFETY: the process record lives as long as the process.
+        unsafe { Pool::from_raw((*(*self.as_ptr()).process).pool) }
+    }
+
+    /// The number of restarts this process knows of.
+    pub fn my_generation(&self) -> i64 {
+        let mut generation = 0;
+        // SAFETY: the MPM writes one int.
+        unsafe {
+            ffi::ap_mpm_query(ffi::AP_MPMQ_GENERATION as i32, &mut generation);
+        }
+        i64::from(generation)
+    }
+
+    /// When the server was (re)started, in microseconds since the epoch; 0 without a scoreboard.
+    pub fn restart_time(&self) -> i64 {
+        // SAFETY: httpd keeps the scoreboard's image for the process' life, or none at all.
+        unsafe {
+            let global = ffi::ap_get_scoreboard_global();
+            if global.is_null() {
+                0
+            } else {
+                (*global).restart_time
+            }
+        }
+    }
+}

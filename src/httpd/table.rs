@@ -1,0 +1,108 @@
+//! `apr_table_t`: ordered, multi-valued, with keys that ignore case. (apr_tables.h)
+
+use std::ffi::CStr;
+
+use super::opaque::opaque;
+use super::Pool;
+use crate::ffi;
+
+opaque! {
+    /// A table of httpd's or our own.
+    Table(ffi::apr_table_t)
+}
+
+/// One entry; a value can be null in tables that other modules filled.
+pub struct Entry<'a> {
+    pub key: &'a CStr,
+    pub value: Option<&'a CStr>,
+}
+
+impl Table {
+    /// A new table in a pool.
+    pub fn make(pool: &Pool, room: i32) -> &Table {
+        // SAFETY: lives as long as the pool.
+        unsafe { Self::from_raw(ffi::apr_table_make(pool.as_ptr(), room)) }
+    }
+
+    /// The number of entries, duplicates counted.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.raw_entries().len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entries in order.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = Entry<'_>> + ExactSizeIterator {
+        self.raw_entries().iter().map(|entry| Entry {
+            // SAFETY: keys are C strings in the table's pool.
+            key: unsafe { CStr::from_ptr(entry.key) },
+            value: if entry.val.is_null() {
+                None
+            } else {
+                // SAFETY: likewise the value.
+                Some(unsafe { CStr::from_ptr(entry.val) })
+            },
+        })
+    }
+
+    /// The entry at a position.
+    pub fn nth(&self, index: usize) -> Option<Entry<'_>> {
+        self.entries().nth(index)
+    }
+
+    /// The first value of a key.
+    #[inline]
+    pub fn get(&self, key: &CStr) -> Option<&CStr> {
+        // SAFETY: a live table; the value lives in its pool.
+        unsafe {
+            let value = ffi::apr_table_get(self.as_ptr(), key.as_ptr());
+            if value.is_null() {
+                None
+            } else {
+                Some(CStr::from_ptr(value))
+            }
+        }
+    }
+
+    /// Replaces all entries of a key by one.
+    pub fn set(&self, key: &CStr, value: &CStr) {
+        // SAFETY: APR copies both into the table's pool.
+        unsafe { ffi::apr_table_set(self.as_ptr(), key.as_ptr(), value.as_ptr()) }
+    }
+
+    /// Appends an entry.
+    pub fn add(&self, key: &CStr, value: &CStr) {
+        // SAFETY: APR copies both.
+        unsafe { ffi::apr_table_add(self.as_ptr(), key.as_ptr(), value.as_ptr()) }
+    }
+
+    /// Removes all entries of a key.
+    pub fn unset(&self, key: &CStr) {
+        // SAFETY: a live table.
+        unsafe { ffi::apr_table_unset(self.as_ptr(), key.as_ptr()) }
+    }
+
+    /// Removes everything.
+    pub fn clear(&self) {
+        // SAFETY: a live table.
+        unsafe { ffi::apr_table_clear(self.as_ptr()) }
+    }
+
+    fn raw_entries(&self) -> &[ffi::apr_table_entry_t] {
+        // SAFETY: the entries array is the first part of a table; valid until the table changes, and
+        // every caller of this module holds the reference only that long.
+        unsafe {
+            let array = ffi::apr_table_elts(self.as_ptr());
+            let count = (*array).nelts as usize;
+            if count == 0 {
+                &[]
+            } else {
+                std::slice::from_raw_parts((*array).elts as *const ffi::apr_table_entry_t, count)
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! mod_python: a module for Apache httpd 2.4 that embeds CPython 3.
+
+pub mod config;
+pub mod ffi;
+pub mod hooks;
+pub mod httpd;
+pub mod mod_python;
