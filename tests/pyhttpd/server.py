@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import ctypes
 import os
 import pathlib
 import pwd
@@ -10,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import weakref
@@ -23,18 +23,16 @@ from pyhttpd.site import MODULES, Site, write_file
 MPMS = ("event", "worker", "prefork")
 _USERS = ("www-data", "apache", "httpd", "daemon", "nobody")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
+# Runs between fork and exec: the tester may be killed outright, and httpd's parent process then
+# gets SIGTERM (15) from the kernel through PR_SET_PDEATHSIG (1).
+_LAUNCHER = (
+    "import ctypes, os, sys\nctypes.CDLL(None).prctl(1, 15)\nos.execv(sys.argv[1], sys.argv[1:])\n"
+)
 _running: "weakref.WeakSet[Server]" = weakref.WeakSet()
 
 
 class StartError(Exception):
     """httpd did not come up; the text holds what it said."""
-
-
-def _die_with_parent():
-    # The test process may be killed outright; httpd's parent then gets SIGTERM from the kernel.
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port() -> int:
@@ -46,7 +44,7 @@ def free_port() -> int:
 class Server:
     """A real httpd on a free loopback port, in its own process group and server root.
 
-    Start it from the main thread only: the kernel ends it together with the thread that did.
+    Start it from a thread that outlives it: the kernel ends the two together.
     """
 
     def __init__(
@@ -231,12 +229,11 @@ class Server:
         mark = self.log.mark()
         with (self.root / "logs/start.log").open("wb") as out:
             self.process = subprocess.Popen(
-                [*prefix, *self.command(*options)],
+                [sys.executable, "-ISc", _LAUNCHER, *prefix, *self.command(*options)],
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 (no threads here)
                 start_new_session=True,
                 cwd=str(self.root),
             )
