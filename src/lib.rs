@@ -1,5 +1,6 @@
 //! mod_python: a module for Apache httpd 2.4 that embeds CPython 3.
 
+pub mod _psp;
 pub mod config;
 pub mod ffi;
 pub mod hooks;
