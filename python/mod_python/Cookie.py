@@ -56,6 +56,7 @@ _ATTRIBUTES = (
     "version", "path", "domain", "secure", "comment", "expires", "max_age", "samesite",
     "commentURL", "discard", "port", "httponly",
 )
+_SPELLING = dict(zip(_ATTRIBUTES, _ATTRIBUTES), max_age="Max-Age")
 _FLAGS = frozenset(["secure", "discard", "httponly"])
 # These need no checking or conversion when they are assigned.
 _PLAIN = frozenset(_ATTRIBUTES) - {"expires", "max_age", "samesite"}
@@ -101,7 +102,7 @@ class _Attribute:
     for each of them.
     """
 
-    __slots__ = ("key", "check")
+    __slots__ = ("check", "key")
 
     def __init__(self, key):
         self.key = key
@@ -144,9 +145,7 @@ def _header(name, value, attrs, check=True):
                         continue
                     text += "; " + key
                 elif content is not None:
-                    if key == "max_age":
-                        key = "Max-Age"
-                    text += f"; {key}={content!s}"
+                    text += f"; {_SPELLING[key]}={content!s}"
                 else:
                     continue
                 separators += 1
@@ -195,7 +194,7 @@ class Cookie(metaclass=metaCookie):
     IGNORE = 1
     EXCEPTION = 3
 
-    __slots__ = ("name", "value", "_value", "_attrs", "_data")
+    __slots__ = ("_attrs", "_data", "_value", "name", "value")
     _valid_attr = _ATTRIBUTES
 
     def __init__(self, name, value, **kw):
@@ -209,8 +208,8 @@ class Cookie(metaclass=metaCookie):
             self._attrs = kw or None
             return
         for key, content in kw.items():
-            key = key.lower()
-            setattr(self, "commentURL" if key == "commenturl" else key, content)
+            lower = key.lower()
+            setattr(self, "commentURL" if lower == "commenturl" else lower, content)
 
     @property
     def __data__(self):
