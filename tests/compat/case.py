@@ -234,19 +234,17 @@ STEPS = {steps!r}
 def handler(req):
     names = {{"req": req, "apache": apache, "sys": sys, "__name__": __name__}}
     out = []
-    for source in STEPS:
-        out.append(">>> " + source.replace("\\n", "\\n... "))
-        try:
+    hook = sys.displayhook
+    sys.displayhook = lambda value: value is None or out.append(repr(value))
+    try:
+        for source in STEPS:
+            out.append(">>> " + source.replace("\\n", "\\n... "))
             try:
-                code = compile(source, "<step>", "eval")
-            except SyntaxError:
-                exec(compile(source, "<step>", "exec"), names)
-            else:
-                value = eval(code, names)
-                if value is not None:
-                    out.append(repr(value))
-        except Exception as error:
-            out.append("%s: %s" % (type(error).__name__, error))
+                exec(compile(source + "\\n", "<step>", "single"), names)
+            except Exception as error:
+                out.append(("%s: %s" % (type(error).__name__, error)).rstrip(": "))
+    finally:
+        sys.displayhook = hook
     text = "\\n".join(out) + "\\n"
     req.write(text.encode("utf-8", "backslashreplace"))
     return apache.OK

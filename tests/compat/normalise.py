@@ -38,7 +38,10 @@ def response(answer: Response, server, pairs=()) -> Response:
     body = answer.body.decode("utf-8", "surrogateescape")
     body = _CARETS.sub("", _FRAME.sub("", text(body, server, pairs)))
     headers = [
-        (name, text(value, server, pairs))
+        (
+            name,
+            _allow(text(value, server, pairs)) if name == "Allow" else text(value, server, pairs),
+        )
         for name, value in answer.headers
         if name.lower() not in IGNORED_HEADERS
     ]
@@ -48,6 +51,11 @@ def response(answer: Response, server, pairs=()) -> Response:
         headers=Headers(headers),
         interim=[response(one, server, pairs) for one in answer.interim],
     )
+
+
+def _allow(value):
+    # httpd lists the methods in the order of a hash that is seeded at random.
+    return ",".join(sorted(value.split(",")))
 
 
 def log_lines(lines, server, level: str, pairs=()) -> list[str]:

@@ -22,7 +22,8 @@ class Outcome:
     responses: list[Response]
     log: list[str]  # lines of the level the case compares
     troubles: list[str]  # error lines, whether or not the case compares them
-    crashed: bool
+    crashed: bool = False
+    hangs: bool = False
 
     def describe(self, case: Case) -> list[str]:
         lines = []
@@ -86,11 +87,15 @@ class Batch:
                 server.start()
             except StartError as error:
                 for case in group:
-                    self.outcomes[case.id] = Outcome([], [], [f"start: {error}"], False)
+                    self.outcomes[case.id] = Outcome([], [], [f"start: {error}"])
                 continue
             for case in group:
-                self.outcomes[case.id] = run_case(case, server)
-            server.stop()
+                self.outcomes[case.id] = outcome = run_case(case, server)
+                if case is not group[-1] and (outcome.crashed or outcome.hangs):
+                    # Whatever state that left behind is not for the next case.
+                    server.stop(timeout=1)
+                    server.start()
+            server.stop(timeout=2)
         return self.outcomes
 
     def close(self):
@@ -129,15 +134,12 @@ def run_case(case: Case, server: Server) -> Outcome:
         responses.append(Response(broken=f"connection lost ({type(error).__name__})"))
     crashed = _crashed(server, responses)
     lines = server.log.lines(mark)
-    if crashed or hangs:
-        # Whatever state that left behind is not for the next case.
-        server.stop(timeout=1)
-        server.start()
     return Outcome(
         [normalise.response(response, server, case.replace) for response in responses],
         normalise.log_lines(lines, server, case.log or "error", case.replace),
         [str(line) for line in lines if line.is_trouble()],
         crashed,
+        hangs,
     )
 
 

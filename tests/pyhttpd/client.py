@@ -152,13 +152,13 @@ class Connection:
         """The next answer with its interim answers; never raises for a broken one."""
         interim: list[Response] = []
         while True:
-            response = Response(interim=interim)
+            response = Response()
             try:
                 self._read_one(response, method)
             except _Cut:
                 response.broken = response.broken or "cut"
-                return response
             if response.broken or not 100 <= response.status < 200 or response.status == 101:
+                response.interim = interim
                 return response
             interim.append(response)
 
