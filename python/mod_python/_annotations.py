@@ -1,7 +1,8 @@
 """Converters for annotated parameters of published functions: ``def f(req, n: int)``.
 
-Understood are int, float, bool, str, bytes, Field (an upload), list and list[...] of these, and Optional or a
-union of these with None. Other annotations, and ones that cannot be resolved, convert nothing.
+Understood are int, float, bool, str, bytes, Field (an upload), list and list[...] of these, and
+Optional or a union of these with None. Other annotations, and ones that cannot be resolved,
+convert nothing.
 """
 
 import re
@@ -21,15 +22,20 @@ def converters(function):
     """Dict from parameter name to a callable that converts a form value or raises ValueError."""
     found = {}
     for name, annotation in _annotations(function).items():
-        if isinstance(annotation, str):
-            try:
-                annotation = eval(annotation, function.__globals__)
-            except Exception:  # noqa: S112  (any expression may stand there: it is then no type we know)
-                continue
-        convert = _converter(annotation)
+        convert = _converter(_resolved(annotation, function))
         if convert is not None:
             found[name] = convert
     return found
+
+
+def _resolved(annotation, function):
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, function.__globals__)
+    except Exception:
+        # Any expression may stand there, a name of a type checker's too: not a type we know.
+        return None
 
 
 def _annotations(function):

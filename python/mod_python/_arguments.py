@@ -102,10 +102,11 @@ def plan(callable):
     return plan_of_function(function, skipped, bound)
 
 
-def underlying(callable):
+def underlying(callable, classes=True):
     """(Python function that is finally called, number of leading parameters bound, names bound).
 
-    The function is None for a callable that is not written in Python.
+    The function is None for a callable that is not written in Python, and for a class or what
+    calls one unless `classes`.
     """
     skipped, bound = 0, ()
     for _ in range(100):
@@ -118,11 +119,13 @@ def underlying(callable):
             bound = (*bound, *callable.keywords)
             callable = callable.func
         elif isinstance(callable, type):
+            if not classes:
+                break
             callable, skipped = callable.__init__, skipped + 1
         elif type(callable).__name__ == "_lru_cache_wrapper":
             callable = callable.__wrapped__
         else:
-            inner = getattr(callable, "__call__", None)
+            inner = getattr(callable, "__call__", None)  # noqa: B004
             if inner is None or isinstance(inner, _SLOT):
                 break
             callable = inner
@@ -130,7 +133,7 @@ def underlying(callable):
 
 
 def plan_of_function(function, skipped=0, bound=()):
-    """The plan for a Python function of which `skipped` leading and `bound` named parameters are given."""
+    """The plan for a Python function with `skipped` leading and the `bound` parameters given."""
     code = function.__code__
     count = code.co_argcount
     parameters = code.co_varnames[skipped:count]

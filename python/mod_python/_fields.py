@@ -1,4 +1,4 @@
-"""The fields of a form: ``StringField`` for text, ``Field`` for uploads, ``FieldList`` for all of a form."""
+"""The fields of a form: ``StringField`` for text, ``Field`` for uploads, ``FieldList`` for all."""
 
 from io import BytesIO
 from types import MappingProxyType
@@ -24,9 +24,9 @@ class _FileOfText:
 class StringField(str):
     """A text field: a str that knows where it came from.
 
-    StringField(value) -- value is str or bytes. Bytes are decoded as UTF-8 with replacement characters and
-    kept, so that ``field == b"..."``, ``bytes(field)``, ``field.decode("latin-1")`` and ``field.file``
-    give what the client sent.
+    StringField(value) -- value is str or bytes. Bytes are decoded as UTF-8 with replacement
+    characters and kept, so that ``field == b"..."``, ``bytes(field)``, ``field.file`` and
+    ``field.decode("latin-1")`` give what the client sent.
 
     name -- str or None; value -- the text as plain str; file -- binary file with the content;
     type, type_options -- content type of a multipart part and its parameters, else ``text/plain``;
@@ -97,8 +97,8 @@ class Field:
     programs that make fields themselves.
 
     name, filename -- str or None; file -- binary file with the content, closed with the field;
-    value -- the whole content, bytes; type, type_options, disposition, disposition_options, headers -- as in
-    StringField.
+    value -- the whole content, bytes; type, type_options, disposition, disposition_options and
+    headers -- as in StringField.
     """
 
     filename = None

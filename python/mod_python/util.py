@@ -7,7 +7,8 @@ import collections  # noqa: F401  (names programs reach through this module)
 import re
 import sys  # noqa: F401
 from io import BytesIO  # noqa: F401
-from types import *  # noqa: F401,F403  (published by this module since Python 2)
+from itertools import repeat
+from types import *  # noqa: F403  (published by this module since Python 2)
 
 import _apache
 from _apache import parse_qs, parse_qsl  # noqa: F401
@@ -18,8 +19,9 @@ from mod_python._fields import Field, FieldList, StringField, _text
 PY2 = False
 MethodWrapper = type("".__add__)
 
-# Bytes asked for at once when a multipart body is read.
+# Bytes asked for at once when the length of a body is not known.
 readBlockSize = 65368
+_BLOCK = 4 * readBlockSize
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
@@ -36,18 +38,20 @@ class FieldStorage:
     strict_parsing -- accepted for compatibility, without effect.
     file_callback -- called with the file name of an upload, returns the file object to write it to
         (binary, with write, seek, read and close). Default: an unnamed temporary file.
-    field_callback -- called without arguments for each multipart field that is no upload, returns such a
-        file object. Default: the field is kept in memory.
-    max_fields, max_field_size, max_form_size, max_header_size, max_nesting -- limits: number of fields;
-        bytes of one field in memory, of all fields in memory, of the headers of one part; levels of
-        ``multipart/*`` inside ``multipart/form-data`` that are taken apart (0: none, such a part is a
-        field). None: the PythonOption ``mod_python.util.<name>``, else 10000, 8 MiB, 32 MiB, 16 KiB, 0.
+    field_callback -- called without arguments for each multipart field that is no upload, returns
+        such a file object. Default: the field is kept in memory.
+    max_fields, max_field_size, max_form_size, max_header_size, max_nesting -- limits: number of
+        fields; bytes of one field in memory, of all fields in memory, of the headers of one part;
+        levels of ``multipart/*`` inside ``multipart/form-data`` that are taken apart (0: none, such
+        a part is a field). None: the PythonOption ``mod_python.util.<name>``, else 10000, 8 MiB,
+        32 MiB, 16 KiB, 0.
 
-    Names and values are str, decoded as UTF-8; what is not UTF-8 becomes U+FFFD in the text while the
-    bytes stay available from the field. Only POST bodies are parsed, and urlencoded ones of PUT and PATCH.
+    Names and values are str, decoded as UTF-8; what is not UTF-8 becomes U+FFFD in the text, while
+    the bytes stay available from the field. Bodies are parsed for POST, urlencoded ones for PUT and
+    PATCH too.
 
-    Raises SERVER_RETURN: 400 for a malformed multipart body, 411 if the length of a POST body is unknown,
-    413 for a form beyond a limit, 501 for a POST of another content type.
+    Raises SERVER_RETURN: 400 for a malformed multipart body, 411 if the length of a POST body is
+    unknown, 413 for a form beyond a limit, 501 for a POST of another content type.
     """
 
     def __init__(
@@ -74,23 +78,19 @@ class FieldStorage:
         limits = _limits(
             req, (max_fields, max_field_size, max_form_size, max_header_size, max_nesting)
         )
+        refuse = _Refusal(req)
         if args:
-            self._add_pairs(_apache._form_pairs(args, keep_blank_values, limits, 0, _refuse(req)))
-        kind, boundary = _body_kind(req, method)
-        if kind == "urlencoded":
-            body = _read_body(req, limits[2])
-            known = len(self._pairs)
-            self._add_pairs(
-                _apache._form_pairs(body, keep_blank_values, limits, known, _refuse(req))
-            )
-        elif kind == "multipart":
-            known = len(self._pairs) if self._list is None else len(self._list)
-            fields = self.list
-            limits = (max(limits[0] - known, 0),) + limits[1:]
-            parts = _Parts(fields.append, file_callback, field_callback)
-            _apache._form_parts(
-                req.read, readBlockSize * 4, boundary, limits, parts.begin, _refuse(req)
-            )
+            self._add_pairs(_apache._form_pairs(args, keep_blank_values, limits, 0, refuse))
+        ctype = _form_type(req, method)
+        if ctype is None:
+            return
+        known = len(self._pairs) if self._list is None else len(self._list)
+        if ctype[:10].lower() != "multipart/":
+            body = _read_body(req, limits[2], refuse)
+            self._add_pairs(_apache._form_pairs(body, keep_blank_values, limits, known, refuse))
+            return
+        parts = _Parts(self.list.append, file_callback, field_callback)
+        _apache._form_parts(req.read, _BLOCK, ctype, limits, known, parts.begin, refuse)
 
     def _add_pairs(self, pairs):
         if type(self).add_field is FieldStorage.add_field:
@@ -188,7 +188,7 @@ def _fields(pairs):
 
 
 class _Parts:
-    """Makes fields of the parts of a multipart body; ``begin`` is what ``_apache._form_parts`` calls."""
+    """Makes fields of the parts of a multipart body, for ``_apache._form_parts``."""
 
     def __init__(self, add, file_callback, field_callback):
         self.add = add
@@ -199,7 +199,7 @@ class _Parts:
     def begin(self, name, filename, ctype, type_options, disposition, disp_options, headers):
         """Returns (write, end): where the content goes and what to call after it.
 
-        write is None if the content is to be collected in memory; `end` then gets it as bytes, else None.
+        write is None if the content is to be collected in memory; `end` then gets it as bytes.
         """
         file = None
         if filename or (filename == "" and self.file_callback_given):
@@ -259,87 +259,77 @@ def _limits(req, given):
     options = req.get_options()
     if not options and given.count(None) == len(given):
         return _DEFAULT_LIMITS
-    limits = []
-    for name, value, default in zip(_LIMITS, given, _DEFAULT_LIMITS):
-        if value is None:
-            value = options.get(_OPTION + name)
-            if value is None:
-                value = default
-        try:
-            number = int(value)
-        except ValueError:
-            number = -1
-        if number < 0:
-            raise ValueError(
-                "PythonOption %s%s must be a whole number from 0, not %r" % (_OPTION, name, value)
-            )
-        limits.append(number)
-    return tuple(limits)
+    return tuple(map(_limit, repeat(options), _LIMITS, given, _DEFAULT_LIMITS))
 
 
-def _body_kind(req, method):
-    """("urlencoded", None), ("multipart", boundary) or (None, None) when the body is not for us."""
+def _limit(options, name, given, default):
+    value = options.get(_OPTION + name, default) if given is None else given
+    try:
+        number = int(value)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise ValueError("%s%s must be a whole number from 0, not %r" % (_OPTION, name, value))
+    return number
+
+
+def _form_type(req, method):
+    """The content type of the body if there is a form in it, else None."""
     if method != "POST" and method != "PUT" and method != "PATCH":
-        return None, None
+        return None
     headers = req.headers_in
     ctype = headers.get("Content-Type")
-    if method != "POST":
-        # Other bodies of these methods are documents, for the handler to read.
-        if ctype is None or not ctype.lower().startswith("application/x-www-form-urlencoded"):
-            return None, None
+    kind = "application/x-www-form-urlencoded" if ctype is None else ctype.lower()
+    urlencoded = kind.startswith("application/x-www-form-urlencoded")
+    if method != "POST" and (ctype is None or not urlencoded):
+        # Other bodies of these methods are documents, which the handler reads.
+        return None
     length = headers.get("Content-Length")
-    if not (length.isdigit() if length else headers.get("Transfer-Encoding")):
+    if not (length.isdecimal() if length else headers.get("Transfer-Encoding")):
         raise apache.SERVER_RETURN(apache.HTTP_LENGTH_REQUIRED)
-    if ctype is None:
-        return "urlencoded", None
-    kind = ctype.lower()
-    if kind.startswith("application/x-www-form-urlencoded"):
-        return "urlencoded", None
-    if not kind.startswith("multipart/"):
+    if not urlencoded and not kind.startswith("multipart/"):
         raise apache.SERVER_RETURN(apache.HTTP_NOT_IMPLEMENTED)
-    at = kind.rfind("boundary=")
-    if at < 0:
-        raise apache.SERVER_RETURN(apache.HTTP_BAD_REQUEST)
-    boundary = ctype[at + 9 :]
-    if boundary[:1] == '"':
-        boundary = boundary[1:].partition('"')[0]
-    else:
-        boundary = boundary.partition(";")[0].rstrip()
-    return "multipart", boundary.encode("utf-8", "surrogateescape")
+    return kind if ctype is None else ctype
 
 
-def _read_body(req, limit):
-    """The whole body, refused with 413 when it is longer than `limit`."""
+def _read_body(req, limit, refuse):
+    """The whole body, refused with 413 when it is longer than `limit` bytes."""
     length = req.headers_in.get("Content-Length")
     size = int(length) if length else readBlockSize
-    if length and size > limit:
-        _refuse(req)(413, "MP0603: the form has %s bytes, max_form_size is %d" % (length, limit))
+    if size > limit and length:
+        refuse(413, "MP0603: the form has %d bytes, max_form_size is %d" % (size, limit))
     # One byte more than announced, so that a short answer tells the end.
     body = req.read(size + 1)
     if len(body) <= size:
         return body
+    # Without a length, or with an input filter that lengthens the body.
     blocks, total = [body], len(body)
-    while body:
+    while blocks[-1]:
         if total > limit:
-            _refuse(req)(413, "MP0603: the form has more than %d bytes (max_form_size)" % limit)
-        body = req.read(readBlockSize)
-        blocks.append(body)
-        total += len(body)
+            refuse(413, "MP0603: the form has more than %d bytes (max_form_size)" % limit)
+        blocks.append(req.read(readBlockSize))
+        total += len(blocks[-1])
     return b"".join(blocks)
 
 
-def _refuse(req):
-    def refuse(status, message):
-        req.log_error(message, apache.APLOG_INFO)
-        raise apache.SERVER_RETURN(status)
+class _Refusal:
+    """Ends the handler because of a form that is malformed (400) or beyond a limit (413)."""
 
-    return refuse
+    __slots__ = ("req",)
+
+    def __init__(self, req):
+        self.req = req
+
+    def __call__(self, status, message):
+        self.req.log_error(message, apache.APLOG_WARNING)
+        raise apache.SERVER_RETURN(status)
 
 
 def parse_header(line):
-    """Splits a header value into (first item in lower case, dict of parameters), keys and item bytes.
+    """Splits a header value into (first item, dict of parameters).
 
-    line -- bytes; else TypeError. It is cut at every ``;``, quoted or not.
+    line -- bytes; else TypeError. It is cut at every ``;``, quoted or not. The item and the names
+    are bytes in lower case, the values str.
     """
     if not isinstance(line, bytes):
         raise TypeError("parse_header() only accepts bytes")
@@ -356,10 +346,10 @@ def parse_header(line):
 
 
 def apply_fs_data(object, fs, **args):
-    """Calls `object` with those of `args` and of the fields of `fs` that it accepts, and returns the result.
+    """Calls `object` with those of `args` and of the fields of `fs` that it accepts.
 
-    Values are str (Field for uploads), or a list of them if the name came several times. `args` win over
-    fields. Keyword-only parameters are filled from neither, unless the callable takes ``**kw``.
+    Values are str (Field for uploads), or a list of them if the name came several times. `args`
+    win over fields. Keyword-only parameters are filled only if the callable takes ``**kw``.
     """
     plan = _arguments.plan(object)
     return plan.call(object, plan.arguments(fs, args))
