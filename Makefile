@@ -1,0 +1,102 @@
+# Builds, runs, tests and installs mod_python; `make help` lists the targets.
+#
+# PYO3_PYTHON=/usr/bin/python3   the Python to embed; the module belongs to this Python alone
+# APXS=apxs                      the httpd to build for
+# PORT=8080                      where `make run` serves; PORT+1 is the connection example's
+
+PYO3_PYTHON ?= /usr/bin/python3
+APXS ?= $(or $(shell command -v apxs || command -v apxs2),apxs)
+CARGO ?= cargo
+PORT ?= 8080
+PROFILE ?= release
+MPMS ?= event worker prefork
+export PYO3_PYTHON APXS CARGO
+
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
+BUILT = $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/libmod_python.so
+PYTEST = .venv/bin/python -m pytest tests
+
+say = @printf '==> %s\n'
+
+.PHONY: help run build version test cargo-test pytest lint bench install uninstall clean packages
+
+help:
+	@echo 'make run        build, then serve examples/ on http://127.0.0.1:$(PORT)/ until Ctrl-C'
+	@echo 'make build      leave the module in build/mod_python.so'
+	@echo 'make test       cargo test, then pytest under $(MPMS)'
+	@echo 'make lint       rustfmt, clippy and ruff'
+	@echo 'make bench      compare with a C module, mod_python 3.5 and mod_wsgi'
+	@echo 'make install    into httpd and Python (DESTDIR= for a staging directory)'
+	@echo 'make uninstall  remove it again'
+	@echo 'make clean      remove what was built'
+	@echo 'Variables: PYO3_PYTHON=$(PYO3_PYTHON) APXS=$(APXS) PORT=$(PORT)'
+
+run: build
+	$(say) 'Starting httpd'
+	@exec env PYTHONPATH=python $(PYO3_PYTHON) -m mod_python serve --listen 127.0.0.1:$(PORT) \
+		--define CONNECTION_PORT=$$(($(PORT) + 1)) examples/httpd.conf
+
+build: packages
+	$(say) 'Compiling the module for $(PYO3_PYTHON) (the first time takes a few minutes)'
+	@$(CARGO) build --profile $(PROFILE) --locked
+	@mkdir -p build
+	@# Written aside and renamed: a server that has the old file open keeps it.
+	@cp $(BUILT) build/mod_python.so.new && mv build/mod_python.so.new build/mod_python.so
+	@$(MAKE) --no-print-directory version
+	$(say) 'build/mod_python.so is ready'
+
+# What the package knows about this build; importing it needs this file and nothing else.
+version:
+	@$(PYO3_PYTHON) python/write_version.py python/mod_python/_version.py --apxs $(APXS) \
+		--test-module $(CURDIR)/build/mod_python.so --test-home $(CURDIR)/tests
+
+packages:
+	@tools/system-packages build
+
+test: test-packages build cargo-test .venv/ready pytest
+
+.PHONY: test-packages
+test-packages:
+	@tools/system-packages build test
+
+cargo-test: packages
+	$(say) 'Testing the Rust code'
+	@$(CARGO) test --locked
+
+pytest: build .venv/ready
+	@set -e; for mpm in $(MPMS); do \
+		printf '==> Testing under the MPM %s\n' $$mpm; \
+		$(PYTEST) --mpm $$mpm; \
+	done
+
+.venv/ready: tests/requirements.txt
+	$(say) 'Installing the test tools into .venv'
+	@$(PYO3_PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+lint: packages .venv/ready
+	$(say) 'rustfmt'
+	@$(CARGO) fmt --check
+	$(say) 'clippy'
+	@$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(say) 'ruff'
+	@.venv/bin/ruff check .
+
+bench: build .venv/ready
+	@tools/system-packages build bench
+	$(say) 'Measuring'
+	@.venv/bin/python tests/bench/run.py
+
+install:
+	$(say) 'Installing'
+	@tools/install install
+
+uninstall:
+	$(say) 'Uninstalling'
+	@tools/install uninstall
+
+clean:
+	$(say) 'Removing what was built'
+	@rm -rf build .venv $(TARGET_DIR) python/mod_python/_version.py
+	@find python tests examples -name __pycache__ -prune -exec rm -rf {} +
