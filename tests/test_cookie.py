@@ -22,8 +22,21 @@ def values(header, **kw):
 
 
 def test_attributes_in_order():
-    c = Cookie.Cookie("a", "b", httponly=1, port="80", discard=1, samesite="Lax", max_age=5,
-                      expires=0, comment="z", secure=1, Domain="x", PATH="/", version=1)
+    c = Cookie.Cookie(
+        "a",
+        "b",
+        httponly=1,
+        port="80",
+        discard=1,
+        samesite="Lax",
+        max_age=5,
+        expires=0,
+        comment="z",
+        secure=1,
+        Domain="x",
+        PATH="/",
+        version=1,
+    )
     assert str(c) == (
         "a=b; version=1; path=/; domain=x; secure; comment=z; "
         "expires=Thu, 01-Jan-1970 00:00:00 GMT; Max-Age=5; samesite=Lax; discard; port=80; httponly"
@@ -84,23 +97,33 @@ def test_subclass_is_as_strict():
     assert (type(c), c.value, c.__data__) == (Mine, "b", {"seen": "a"})
 
 
-@pytest.mark.parametrize("given, sent", [
-    (0, "Thu, 01-Jan-1970 00:00:00 GMT"),
-    (1.5e9 + 0.7, "Fri, 14-Jul-2017 02:40:00 GMT"),
-    (-5, "Wed, 31-Dec-1969 23:59:55 GMT"),
-    ("Mon, 01-Jan-2024 00:00:00 GMT", "Mon, 01-Jan-2024 00:00:00 GMT"),
-])
+@pytest.mark.parametrize(
+    "given, sent",
+    [
+        (0, "Thu, 01-Jan-1970 00:00:00 GMT"),
+        (1.5e9 + 0.7, "Fri, 14-Jul-2017 02:40:00 GMT"),
+        (-5, "Wed, 31-Dec-1969 23:59:55 GMT"),
+        ("Mon, 01-Jan-2024 00:00:00 GMT", "Mon, 01-Jan-2024 00:00:00 GMT"),
+    ],
+)
 def test_expires(given, sent):
     c = Cookie.Cookie("a", "b", expires=given)
     assert c.expires == sent
     assert str(c) == "a=b; expires=" + sent
 
 
-@pytest.mark.parametrize("given", [
-    "x", "0", "Mon, 01 Jan 2024 00:00:00 GMT", "Monday, 01-Jan-24 00:00:00 GMT",
-    "Mon, 01-Jan-2024 00:00:00 GMT\n", "Mon, 01-Jan-2024 00:00:00 GMT; path=/",
-    "xyz, 99-abc-0000 99:99:99 GMT",
-])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "x",
+        "0",
+        "Mon, 01 Jan 2024 00:00:00 GMT",
+        "Monday, 01-Jan-24 00:00:00 GMT",
+        "Mon, 01-Jan-2024 00:00:00 GMT\n",
+        "Mon, 01-Jan-2024 00:00:00 GMT; path=/",
+        "xyz, 99-abc-0000 99:99:99 GMT",
+    ],
+)
 def test_bad_expires(given):
     with pytest.raises(ValueError) as e:
         Cookie.Cookie("a", "b", expires=given)
@@ -132,10 +155,13 @@ def test_samesite():
 
 # --- refusals
 
-@pytest.mark.parametrize("evil", ["x\r\nSet-Cookie: y=z", "x\ny", "x\ry", "x\0y", "x; path=/",
-                                  "x;", "\x7f", "\x1b[0m"])
-@pytest.mark.parametrize("field", ["value", "path", "domain", "comment", "version", "port",
-                                   "commentURL"])
+
+@pytest.mark.parametrize(
+    "evil", ["x\r\nSet-Cookie: y=z", "x\ny", "x\ry", "x\0y", "x; path=/", "x;", "\x7f", "\x1b[0m"]
+)
+@pytest.mark.parametrize(
+    "field", ["value", "path", "domain", "comment", "version", "port", "commentURL"]
+)
 def test_injection_is_refused(field, evil):
     if field == "value":
         c = Cookie.Cookie("a", evil)
@@ -166,36 +192,40 @@ def test_tab_and_comma_are_fine():
 
 # --- parsing
 
-@pytest.mark.parametrize("header, found", [
-    ("", {}),
-    ("a=b", {"a": "b"}),
-    ("a=b; c=d", {"a": "b", "c": "d"}),
-    ("a", {"a": ""}),
-    ("=v", {"v": ""}),
-    ("a=b; =v", {"a": "b", "v": ""}),
-    ("a=b c=d", {"a": "b c=d"}),
-    ("a b=c", {"a": "b=c"}),
-    ("a=b ", {"a": "b "}),
-    ("a=b; ", {"a": "b"}),
-    ("a=b, c=d", {"a": "b, c=d"}),
-    ("a,b=c", {"a,b": "c"}),
-    (",a=b; ,c=d", {"a": "b", "c": "d"}),
-    ("$Version=1; a=b; $Path=/; path=/", {"a": "b", "path": "/"}),
-    ("a$=1; b=$2", {"a$": "1", "b": "$2"}),
-    ('a="x;y\\"z"; b=2', {"a": '"x;y\\"z"', "b": "2"}),
-    ('a="x"y; b=1', {"a": '"x"', "y": "", "b": "1"}),
-    ('a="xy', {"a": '"xy'}),
-    ('a="1"\tb=2', {"a": '"1"', "b": "2"}),
-    ('a= "q;r" ;b=1', {"a": '"q;r"', "b": "1"}),
-    ("a=b;;c=d", {"a": "b", "c": "d"}),
-    ("  a=b  ;  c = d  ", {"a": "b  ", "c": "d  "}),
-    ("a==b", {"a": "=b"}),
-    ("a;b;c", {"a": "", "b": "", "c": ""}),
-    ("a=1; a=2", {"a": "2"}),
-    ("a=1; A=2", {"a": "1", "A": "2"}),
-    ("a\tb=\tc\n;d=e", {"a\tb": "\tc\n", "d": "e"}),
-    ("a=\udce9\0; \xe9=\xff", {"a": "\udce9\0", "\xe9": "\xff"}),
-])
+
+@pytest.mark.parametrize(
+    "header, found",
+    [
+        ("", {}),
+        ("a=b", {"a": "b"}),
+        ("a=b; c=d", {"a": "b", "c": "d"}),
+        ("a", {"a": ""}),
+        ("=v", {"v": ""}),
+        ("a=b; =v", {"a": "b", "v": ""}),
+        ("a=b c=d", {"a": "b c=d"}),
+        ("a b=c", {"a": "b=c"}),
+        ("a=b ", {"a": "b "}),
+        ("a=b; ", {"a": "b"}),
+        ("a=b, c=d", {"a": "b, c=d"}),
+        ("a,b=c", {"a,b": "c"}),
+        (",a=b; ,c=d", {"a": "b", "c": "d"}),
+        ("$Version=1; a=b; $Path=/; path=/", {"a": "b", "path": "/"}),
+        ("a$=1; b=$2", {"a$": "1", "b": "$2"}),
+        ('a="x;y\\"z"; b=2', {"a": '"x;y\\"z"', "b": "2"}),
+        ('a="x"y; b=1', {"a": '"x"', "y": "", "b": "1"}),
+        ('a="xy', {"a": '"xy'}),
+        ('a="1"\tb=2', {"a": '"1"', "b": "2"}),
+        ('a= "q;r" ;b=1', {"a": '"q;r"', "b": "1"}),
+        ("a=b;;c=d", {"a": "b", "c": "d"}),
+        ("  a=b  ;  c = d  ", {"a": "b  ", "c": "d  "}),
+        ("a==b", {"a": "=b"}),
+        ("a;b;c", {"a": "", "b": "", "c": ""}),
+        ("a=1; a=2", {"a": "2"}),
+        ("a=1; A=2", {"a": "1", "A": "2"}),
+        ("a\tb=\tc\n;d=e", {"a\tb": "\tc\n", "d": "e"}),
+        ("a=\udce9\0; \xe9=\xff", {"a": "\udce9\0", "\xe9": "\xff"}),
+    ],
+)
 def test_parse(header, found):
     assert values(header) == found
 
@@ -237,6 +267,7 @@ def test_the_two_scanners_agree():
 
 
 # --- signed
+
 
 def test_signed_vector():
     c = Cookie.SignedCookie("a", "b", SECRET)
@@ -287,7 +318,8 @@ def test_no_secret(secret):
 def test_sha256_vector():
     # printf 'a=b' | openssl dgst -sha256 -hmac secret
     assert str(Cookie.SHA256Cookie("a", "b", SECRET)) == (
-        "a=8d56a904c11bc84e7f08c654c0023dbe696b3219200b854dd5422f1e6d06b165b")
+        "a=8d56a904c11bc84e7f08c654c0023dbe696b3219200b854dd5422f1e6d06b165b"
+    )
 
 
 def test_sha256_reads_old_signatures():
@@ -310,6 +342,7 @@ def test_sha256_leaves_out_what_is_forged():
 
 # --- marshal
 
+
 def test_marshal_vector():
     header = "eggs=d049b2b61adb6a1d895646719a3dc30bcwQAAABzcGFt"
     c = Cookie.MarshalCookie.parse(header, SECRET)["eggs"]
@@ -317,8 +350,21 @@ def test_marshal_vector():
     assert str(Cookie.MarshalCookie("eggs", b"spam", SECRET)) == header
 
 
-@pytest.mark.parametrize("value", [None, True, 5, 2 ** 80, 1.5, "caf\xe9", b"\0\xff", (1, "x"),
-                                   {"a": [1, 2, {"b": None}]}, "x" * 500])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        5,
+        2**80,
+        1.5,
+        "caf\xe9",
+        b"\0\xff",
+        (1, "x"),
+        {"a": [1, 2, {"b": None}]},
+        "x" * 500,
+    ],
+)
 def test_marshal_round_trip(value):
     header = str(Cookie.MarshalCookie("m", value, SECRET))
     assert "\n" not in header
@@ -334,10 +380,15 @@ def test_marshal_reads_what_any_version_wrote():
         assert Cookie.MarshalCookie.parse(header, SECRET)["m"].value == {"a": "b"}
 
 
-@pytest.mark.parametrize("content, message", [
-    ("abc", "Cannot base64 Decode Cookie: m=abc"), ("!", "Cannot Unmarshal Cookie: m="),
-    ("", "Cannot Unmarshal Cookie"), ("/w==", "Cannot Unmarshal Cookie"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("abc", "Cannot base64 Decode Cookie: m=abc"),
+        ("!", "Cannot Unmarshal Cookie: m="),
+        ("", "Cannot Unmarshal Cookie"),
+        ("/w==", "Cannot Unmarshal Cookie"),
+    ],
+)
 def test_marshal_garbage(content, message):
     header = str(Cookie.SignedCookie("m", content, SECRET))
     with pytest.raises(Cookie.CookieError, match=message):
@@ -352,6 +403,7 @@ def test_marshal_value_of_another_secret_is_never_decoded(monkeypatch):
 
 
 # --- requests
+
 
 class Headers:
     """As much of mp_table as the module uses."""
@@ -386,16 +438,23 @@ def test_add_cookie():
     Cookie.add_cookie(req, "f", "g", Expires=0)
     assert req.headers_out.pairs == [
         ("Cache-Control", 'no-cache="set-cookie"'),
-        ("Set-Cookie", "a=b; path=/"), ("Set-Cookie", "c=d"), ("Set-Cookie", "e="),
+        ("Set-Cookie", "a=b; path=/"),
+        ("Set-Cookie", "c=d"),
+        ("Set-Cookie", "e="),
         ("Set-Cookie", "f=g; expires=Thu, 01-Jan-1970 00:00:00 GMT"),
     ]
 
 
-@pytest.mark.parametrize("args, kw, error", [
-    (("a", "b\r\nc"), {}, Cookie.CookieError), (("a", "b"), {"path": "/;x"}, Cookie.CookieError),
-    (("a", "b"), {"bogus": 1}, AttributeError), (("a", "b"), {"expires": "x"}, ValueError),
-    ((Cookie.SignedCookie("a", "b"),), {}, Cookie.CookieError),
-])
+@pytest.mark.parametrize(
+    "args, kw, error",
+    [
+        (("a", "b\r\nc"), {}, Cookie.CookieError),
+        (("a", "b"), {"path": "/;x"}, Cookie.CookieError),
+        (("a", "b"), {"bogus": 1}, AttributeError),
+        (("a", "b"), {"expires": "x"}, ValueError),
+        ((Cookie.SignedCookie("a", "b"),), {}, Cookie.CookieError),
+    ],
+)
 def test_refused_cookie_leaves_the_headers_alone(args, kw, error):
     req = Request()
     with pytest.raises(error):
@@ -418,8 +477,10 @@ def test_get_cookies():
 
 # --- as objects
 
-@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy,
-                                  lambda c: pickle.loads(pickle.dumps(c))])
+
+@pytest.mark.parametrize(
+    "make", [copy.copy, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))]
+)
 def test_copies_are_independent(make):
     c = Cookie.SignedCookie("a", "b", SECRET, path="/", expires=0)
     other = make(c)
@@ -430,8 +491,10 @@ def test_copies_are_independent(make):
 
 
 def test_import_is_light():
-    code = ("import sys; sys.path[:0] = %r; before = set(sys.modules)\n"
-            "import mod_python.Cookie; print(*set(sys.modules) - before)" % sys.path)
+    code = (
+        "import sys; sys.path[:0] = %r; before = set(sys.modules)\n"
+        "import mod_python.Cookie; print(*set(sys.modules) - before)" % sys.path
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(out.stdout.split())
     assert "mod_python.Cookie" in loaded

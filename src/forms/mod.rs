@@ -60,3 +60,9 @@ impl Error {
         !matches!(self, Error::BadHeader(_) | Error::BadBoundary)
     }
 }
+
+/// The beginning of something a client sent, for a message.
+fn excerpt(bytes: &[u8]) -> String {
+    let end = bytes.len().min(80);
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}

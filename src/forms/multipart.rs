@@ -5,7 +5,7 @@
 
 use super::boundary::{Boundaries, Line, Match};
 use super::header::Value;
-use super::{Error, Limits};
+use super::{excerpt, Error, Limits};
 
 /// What the headers of a part say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,11 +22,18 @@ pub struct Part {
     pub content_type: Option<Value>,
 }
 
+/// Where the content of a part is kept, which decides what limits it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    InMemory,
+    Elsewhere,
+}
+
 /// Where the parts go.
 pub trait Sink {
     type Error: From<Error>;
     /// A part begins.
-    fn begin(&mut self, part: Part) -> Result<(), Self::Error>;
+    fn begin(&mut self, part: Part) -> Result<Kept, Self::Error>;
     /// The next piece of the part's content, borrowed from the chunk being fed wherever possible.
     fn data(&mut self, piece: &[u8]) -> Result<(), Self::Error>;
     /// The part is complete.
@@ -57,12 +64,19 @@ pub struct Parser {
     held: Vec<u8>,
     headers: Vec<(Vec<u8>, Vec<u8>)>,
     header_size: usize,
-    parts: usize,
+    /// Fields so far, those known before this body included.
+    fields: usize,
+    /// Bytes in memory for all parts so far, and for the present one if it is kept there.
+    form_size: usize,
+    field_size: Option<usize>,
+    field_name: Vec<u8>,
 }
 
 impl Parser {
-    /// A parser for a body whose Content-Type names `boundary`.
-    pub fn new(boundary: &[u8], limits: Limits) -> Result<Parser, Error> {
+    /// A parser for a body whose Content-Type is `content_type`; the form has `fields` fields already.
+    pub fn new(content_type: &[u8], limits: Limits, fields: usize) -> Result<Parser, Error> {
+        let content_type = Value::parse(content_type);
+        let boundary = content_type.get(b"boundary").ok_or(Error::BadBoundary)?;
         let mut parser = Parser {
             limits,
             boundaries: Boundaries::default(),
@@ -72,7 +86,10 @@ impl Parser {
             held: Vec::new(),
             headers: Vec::new(),
             header_size: 0,
-            parts: 0,
+            fields,
+            form_size: 0,
+            field_size: None,
+            field_name: Vec::new(),
         };
         parser.descend(boundary, None)?;
         Ok(parser)
@@ -156,6 +173,7 @@ impl Parser {
     ) -> Result<usize, S::Error> {
         let found = self.boundaries.find(data, &mut self.line_start, eof);
         if found.before > 0 {
+            self.count(found.before)?;
             sink.data(&data[..found.before])?;
         }
         match found.line {
@@ -208,7 +226,7 @@ impl Parser {
             }
         }
         let Some(colon) = memchr::memchr(b':', line) else {
-            return Err(Error::BadHeader(String::from_utf8_lossy(line).into_owned()));
+            return Err(Error::BadHeader(excerpt(line)));
         };
         let name = line[..colon].trim_ascii().to_vec();
         let value = line[colon + 1..].trim_ascii().to_vec();
@@ -243,18 +261,47 @@ impl Parser {
                 return Ok(self.descend(boundary, name)?);
             }
         }
-        self.parts += 1;
-        if self.parts > self.limits.fields {
+        self.fields += 1;
+        if self.fields > self.limits.fields {
             return Err(Error::TooManyFields(self.limits.fields).into());
         }
         self.state = State::Content;
-        sink.begin(Part {
+        self.field_size = None;
+        self.field_name = name.clone().unwrap_or_default();
+        self.count_memory(self.header_size)?;
+        let kept = sink.begin(Part {
             headers,
             name,
             filename,
             disposition,
             content_type,
-        })
+        })?;
+        self.field_size = (kept == Kept::InMemory).then_some(0);
+        Ok(())
+    }
+
+    /// Counts content of the present part.
+    fn count(&mut self, size: usize) -> Result<(), Error> {
+        let Some(field_size) = &mut self.field_size else {
+            return Ok(());
+        };
+        *field_size += size;
+        if *field_size > self.limits.field_size {
+            return Err(Error::FieldTooLarge {
+                name: excerpt(&self.field_name),
+                limit: self.limits.field_size,
+            });
+        }
+        self.count_memory(size)
+    }
+
+    /// Counts what the form keeps in memory.
+    fn count_memory(&mut self, size: usize) -> Result<(), Error> {
+        self.form_size += size;
+        if self.form_size > self.limits.form_size {
+            return Err(Error::FormTooLarge(self.limits.form_size));
+        }
+        Ok(())
     }
 
     /// Opens a level of nesting.

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
+use super::{excerpt, Error, Limits};
+
 /// Iterates over the pairs of `input` with `+` and `%xx` decoded.
 ///
 /// `&` and `;` separate pairs, empty pieces are skipped, and the first `=` ends the name. A pair whose
@@ -24,7 +26,7 @@ pub struct Pairs<'a> {
 }
 
 impl<'a> Iterator for Pairs<'a> {
-    type Item = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+    type Item = Pair<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while let Some(rest) = self.rest {
@@ -53,6 +55,37 @@ impl<'a> Iterator for Pairs<'a> {
         None
     }
 }
+
+/// [`pairs`] within `limits`; the form has `fields` fields already.
+///
+/// Decoding only ever shortens, so the size of `input` bounds what the pairs take.
+pub fn limited_pairs(
+    input: &[u8],
+    keep_blank_values: bool,
+    limits: Limits,
+    fields: usize,
+) -> impl Iterator<Item = Result<Pair<'_>, Error>> {
+    let mut fields = fields;
+    let fits = input.len() <= limits.form_size;
+    let refusal = (!fits).then_some(Err(Error::FormTooLarge(limits.form_size)));
+    let pairs = pairs(if fits { input } else { b"" }, keep_blank_values);
+    refusal.into_iter().chain(pairs.map(move |(name, value)| {
+        fields += 1;
+        if fields > limits.fields {
+            return Err(Error::TooManyFields(limits.fields));
+        }
+        if name.len().max(value.len()) > limits.field_size {
+            return Err(Error::FieldTooLarge {
+                name: excerpt(&name),
+                limit: limits.field_size,
+            });
+        }
+        Ok((name, value))
+    }))
+}
+
+/// A decoded name and its decoded value.
+pub type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
 /// Decodes `+` and `%xx`; borrows when there is nothing to decode.
 pub fn unescape(input: &[u8]) -> Cow<'_, [u8]> {
@@ -137,6 +170,35 @@ mod tests {
     #[test]
     fn first_equals_sign_splits() {
         assert_eq!(parsed("a=b=c", false), owned(&[("a", "b=c")]));
+    }
+
+    #[test]
+    fn limits() {
+        let limits = Limits {
+            fields: 2,
+            field_size: 5,
+            form_size: 20,
+            ..Limits::default()
+        };
+        let parse = |input: &str, fields| {
+            limited_pairs(input.as_bytes(), false, limits, fields)
+                .collect::<Result<Vec<_>, _>>()
+                .map(|pairs| pairs.len())
+        };
+        assert_eq!(parse("a=1&b=2", 0), Ok(2));
+        assert_eq!(parse("a=1&b=2", 1), Err(Error::TooManyFields(2)));
+        assert_eq!(parse("a=1&b=2&c=3", 0), Err(Error::TooManyFields(2)));
+        assert_eq!(parse("a=%31%31%31%31%31", 0), Ok(1));
+        let error = Error::FieldTooLarge {
+            name: "a".into(),
+            limit: 5,
+        };
+        assert_eq!(parse("a=123456", 0), Err(error));
+        assert!(matches!(
+            parse("abcdef=1", 0),
+            Err(Error::FieldTooLarge { .. })
+        ));
+        assert_eq!(parse(&"&".repeat(21), 0), Err(Error::FormTooLarge(20)));
     }
 
     #[test]

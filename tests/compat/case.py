@@ -151,7 +151,7 @@ class Case:
         if conf is None:
             conf = f"SetHandler mod_python\nPythonHandler {self.module}"
         conf = textwrap.indent(textwrap.dedent(conf).strip("\n"), "    ")
-        section = f"<Directory @dir@>\n{conf}\n</Directory>\n{textwrap.dedent(self.sections)}"
+        section = f"<Directory @dir@>\n{conf}\n</Directory>\n{textwrap.dedent(self.sections)}\n"
         return self.substitute(section)
 
 

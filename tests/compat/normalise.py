@@ -61,8 +61,18 @@ def _allow(value):
 def log_lines(lines, server, level: str, pairs=()) -> list[str]:
     """`level: message` of the lines at least as grave as `level`."""
     found = []
+    in_frame = False
     for line in lines:
-        if not line.is_at_least(level) or _FRAME_LINE.search(line.message):
+        if not line.is_at_least(level):
+            continue
+        # A traceback on stderr has the source of a frame in lines of its own.
+        in_frame = in_frame and line.level == "stderr" and line.message.startswith("    ")
+        if in_frame:
+            continue
+        if _FRAME_LINE.search(line.message):
+            in_frame = line.level == "stderr"
+            continue
+        if line.level == "stderr" and _CARETS.fullmatch(line.message + "\n"):
             continue
         message = _LOG_CARETS.sub("", text(line.message, server, pairs))
         found.append(f"{line.level}: {message}")

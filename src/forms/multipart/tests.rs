@@ -10,9 +10,13 @@ struct Collect {
 
 impl Sink for Collect {
     type Error = Error;
-    fn begin(&mut self, part: Part) -> Result<(), Error> {
+    fn begin(&mut self, part: Part) -> Result<Kept, Error> {
+        let kept = match part.filename {
+            Some(_) => Kept::Elsewhere,
+            None => Kept::InMemory,
+        };
         self.parts.push((part, Vec::new(), false));
-        Ok(())
+        Ok(kept)
     }
     fn data(&mut self, piece: &[u8]) -> Result<(), Error> {
         assert!(!piece.is_empty());
@@ -27,7 +31,7 @@ impl Sink for Collect {
 
 fn parse_in(body: &[u8], chunk: usize, limits: Limits) -> Result<Collect, Error> {
     let mut sink = Collect::default();
-    let mut parser = Parser::new(b"B", limits)?;
+    let mut parser = Parser::new(b"multipart/form-data; boundary=B", limits, 0)?;
     for piece in body.chunks(chunk) {
         parser.feed(piece, &mut sink)?;
     }
@@ -199,7 +203,14 @@ fn limits() {
     let error = refused("--B\r\nnonsense\r\n\r\n", limits);
     assert_eq!(error, Error::BadHeader("nonsense".into()));
     assert!(!error.is_too_large());
-    assert_eq!(Parser::new(b"", limits).unwrap_err(), Error::BadBoundary);
+    for content_type in [
+        "multipart/form-data",
+        "multipart/x; boundary=",
+        "x; boundary=\"\"",
+    ] {
+        let parser = Parser::new(content_type.as_bytes(), limits, 0);
+        assert_eq!(parser.unwrap_err(), Error::BadBoundary);
+    }
 }
 
 const NESTED: &str = "--B\r\nContent-Disposition: form-data; name=o\r\n\
@@ -246,4 +257,44 @@ fn an_outer_boundary_ends_the_inner_multipart() {
         parse_with(body.as_bytes(), limits).unwrap(),
         owned(&[("o", "one"), ("o", "two\r\nignored"), ("p", "three")])
     );
+}
+
+#[test]
+fn memory_has_limits() {
+    let limits = Limits {
+        field_size: 100,
+        form_size: 300,
+        ..Limits::default()
+    };
+    let field = |size: usize| format!("{A}{}\r\n", "x".repeat(size));
+    assert_eq!(
+        parse_with((field(100) + "--B--").as_bytes(), limits)
+            .unwrap()
+            .len(),
+        1
+    );
+    let error = Error::FieldTooLarge {
+        name: "a".into(),
+        limit: 100,
+    };
+    assert_eq!(refused(&(field(101) + "--B--"), limits), error);
+    assert_eq!(
+        refused(&field(100).repeat(3), limits),
+        Error::FormTooLarge(300)
+    );
+    let upload = field(1000).replace("\"a\"", "f; filename=f");
+    assert_eq!(parse_with(upload.as_bytes(), limits).unwrap().len(), 1);
+    // The headers of uploads are kept in memory.
+    assert_eq!(refused(&upload.repeat(6), limits), Error::FormTooLarge(300));
+}
+
+#[test]
+fn fields_known_before_count() {
+    let limits = Limits {
+        fields: 3,
+        ..Limits::default()
+    };
+    let mut parser = Parser::new(b"x; boundary=B", limits, 3).unwrap();
+    let error = parser.feed(A.as_bytes(), &mut Collect::default());
+    assert_eq!(error.unwrap_err(), Error::TooManyFields(3));
 }

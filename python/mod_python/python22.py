@@ -1,0 +1,1 @@
+"""Kept for programs that import it: names that Python 2.2 lacked; empty today."""
