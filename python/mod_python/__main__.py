@@ -77,14 +77,17 @@ def create(argv):
 
     from mod_python import httpdconf
 
-    source = httpdconf.write_basic_config(
-        directory,
-        listen=options.listen,
-        pythonhandler=options.pythonhandler,
-        pythonpath=[path for path in options.pythonpath.split(":") if path],
-        pythonoptions=options.pythonoption,
-        mp_comments=list(WSGI_COMMENTS) if options.pythonhandler == "mod_python.wsgi" else [],
-    )
+    try:
+        source = httpdconf.write_basic_config(
+            directory,
+            listen=options.listen,
+            pythonhandler=options.pythonhandler,
+            pythonpath=[path for path in options.pythonpath.split(":") if path],
+            pythonoptions=options.pythonoption,
+            mp_comments=list(WSGI_COMMENTS) if options.pythonhandler == "mod_python.wsgi" else [],
+        )
+    except OSError as error:
+        parser.error("%s: %s" % (error.filename, error.strerror))
     if source:
         conf = os.path.join(os.path.dirname(source), "httpd.conf")
         print("\nThe configuration is the Python file\n  %s" % source)

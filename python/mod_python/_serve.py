@@ -226,6 +226,7 @@ def prepare(options, site):
 def main(argv):
     """Run the command; returns the exit status."""
     options, target = options_from(argv)
+    os.umask(0o022)  # httpd's children, perhaps another user's, read what is written here
     options.root = tempfile.mkdtemp(prefix="mod_python-")
     server = Server()
     for signum in STOP_SIGNALS:
