@@ -17,6 +17,7 @@ def make_case(**options):
     values = {
         "id": "x", "about": "", "requests": [get(body="a")], "files": {}, "conf": None,
         "htaccess": None, "sections": "", "vhost": None, "server": None, "site": {}, "log": None,
+        "from_start": False,
         "ours_log": (), "chunks": False, "crashes_original": False, "mpms": (), "replace": (),
     }  # fmt: skip
     return Case(**{**values, **options})

@@ -99,6 +99,7 @@ class Case:
     server: Optional[str]
     site: dict
     log: Optional[str]
+    from_start: bool
     ours_log: Sequence[str]
     chunks: bool
     crashes_original: bool
@@ -171,6 +172,7 @@ def case(
     server: Optional[str] = None,
     site: Optional[dict] = None,
     log: Optional[str] = None,
+    from_start: bool = False,
     ours_log: Sequence[str] = (),
     chunks: bool = False,
     crashes_original: bool = False,
@@ -190,6 +192,7 @@ def case(
     server           text for the main server (so the case has a server of its own)
     site             further pyhttpd.Site arguments (a server of its own, too)
     log              also compare error-log lines of this level and graver
+    from_start       the log counts from the server's start, not from the first request
     ours_log         for a deliberate difference: regular expressions for our error lines
     chunks           also compare how the body was divided by flushes
     crashes_original the original's child dies; it gets a server of its own
@@ -215,6 +218,7 @@ def case(
         server,
         site or {},
         log,
+        from_start,
         ours_log,
         chunks,
         crashes_original,

@@ -105,8 +105,7 @@ class Batch:
 
 def run_case(case: Case, server: Server) -> Outcome:
     """Send the requests of one case; returns when their log and cleanup phases are over."""
-    # A case alone on its server is also judged by what the server said while it started.
-    mark = 0 if case.is_alone else server.log.mark()
+    mark = 0 if case.from_start else server.log.mark()
     server.lost_children()
     responses = []
     hangs = False

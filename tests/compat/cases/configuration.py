@@ -419,6 +419,7 @@ case(
     """,
     files={"@mod@_fine.py": ""},
     log="error",
+    from_start=True,
 )
 
 case(
