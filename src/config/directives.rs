@@ -362,8 +362,7 @@ impl<'p> Cmd<'p> {
             let is_htaccess = (*cmd).pool == (*cmd).temp_pool;
             let server: &mut ServerConfig<'_> = if is_htaccess {
                 // A scratch record: nothing an .htaccess file says is about the server.
-                let scratch = pool.alloc(ServerConfig::new());
-                &mut *(std::ptr::from_ref(scratch) as *mut ServerConfig<'_>)
+                pool.alloc(ServerConfig::new())
             } else {
                 &mut *(record as *mut ServerConfig<'_>)
             };

@@ -76,7 +76,7 @@ pub extern "C" fn merge_dir_config(
                 &*(new as *const DirConfig<'_>),
             )
         };
-        std::ptr::from_ref(pool.alloc(DirConfig::merge(pool, base, new))) as *mut c_void
+        std::ptr::from_mut(pool.alloc(DirConfig::merge(pool, base, new))) as *mut c_void
     })
 }
 
@@ -95,6 +95,6 @@ pub extern "C" fn merge_server_config(
                 &*(new as *const ServerConfig<'_>),
             )
         };
-        std::ptr::from_ref(pool.alloc(ServerConfig::merge(pool, base, new))) as *mut c_void
+        std::ptr::from_mut(pool.alloc(ServerConfig::merge(pool, base, new))) as *mut c_void
     })
 }

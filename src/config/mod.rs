@@ -246,7 +246,7 @@ pub extern "C" fn create_dir_config(pool: *mut ffi::apr_pool_t, dir: *mut c_char
             )
         };
         let scope = dir.map(|dir| pool.cstr(dir.to_bytes()));
-        std::ptr::from_ref(pool.alloc(DirConfig::new(scope))) as *mut c_void
+        std::ptr::from_mut(pool.alloc(DirConfig::new(scope))) as *mut c_void
     })
 }
 
@@ -258,6 +258,6 @@ pub extern "C" fn create_server_config(
     guard("create_server_config", std::ptr::null_mut(), || {
         // SAFETY: httpd's configuration pool.
         let pool = unsafe { Pool::from_raw(pool) };
-        std::ptr::from_ref(pool.alloc(ServerConfig::new())) as *mut c_void
+        std::ptr::from_mut(pool.alloc(ServerConfig::new())) as *mut c_void
     })
 }

@@ -4,7 +4,6 @@
     non_camel_case_types,
     non_upper_case_globals,
     non_snake_case,
-    dead_code,
     clippy::all,
     clippy::undocumented_unsafe_blocks,
     reason = "generated from C headers"

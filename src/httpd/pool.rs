@@ -14,13 +14,14 @@ opaque! {
 
 impl Pool {
     /// Puts a plain value into the pool; it is forgotten, not dropped, with it.
-    pub fn alloc<T: Copy>(&self, value: T) -> &T {
+    #[expect(clippy::mut_from_ref, reason = "each call lends a new piece of memory")]
+    pub fn alloc<T: Copy>(&self, value: T) -> &mut T {
         let room = self.palloc(std::mem::size_of::<T>().max(1)) as *mut T;
         debug_assert!(room.is_aligned());
         // SAFETY: `palloc` returned room for a T, aligned as malloc's (APR_ALIGN_DEFAULT is 8).
         unsafe {
             room.write(value);
-            &*room
+            &mut *room
         }
     }
 
