@@ -17,6 +17,7 @@ impl fmt::Display for Missing {
 type Result<T> = std::result::Result<T, Missing>;
 
 fn main() {
+    pyo3_build_config::use_pyo3_cfgs();
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=include/wrapper.h");
     for name in ["APXS", "APR_CONFIG", "APU_CONFIG", "PYO3_PYTHON"] {

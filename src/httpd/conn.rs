@@ -7,6 +7,9 @@ use super::server::fields;
 use super::{Pool, Server, Table};
 use crate::ffi;
 
+/// The C struct, for those who keep its address in a lease.
+pub type Raw = ffi::conn_rec;
+
 opaque! {
     /// A client's connection, lent for a callback.
     Conn(ffi::conn_rec)

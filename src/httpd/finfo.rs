@@ -5,6 +5,18 @@ use std::ffi::{CStr, CString};
 use super::Error;
 use crate::ffi;
 
+/// The bits of `valid` and `wanted`.
+pub const SIZE: i32 = ffi::APR_FINFO_SIZE as i32;
+pub const ATIME: i32 = ffi::APR_FINFO_ATIME as i32;
+pub const MTIME: i32 = ffi::APR_FINFO_MTIME as i32;
+pub const CTIME: i32 = ffi::APR_FINFO_CTIME as i32;
+pub const DEV: i32 = ffi::APR_FINFO_DEV as i32;
+pub const INODE: i32 = ffi::APR_FINFO_INODE as i32;
+pub const NLINK: i32 = ffi::APR_FINFO_NLINK as i32;
+pub const USER: i32 = ffi::APR_FINFO_USER as i32;
+pub const GROUP: i32 = ffi::APR_FINFO_GROUP as i32;
+pub const PROT: i32 = ffi::APR_FINFO_PROT as i32;
+
 /// A file's attributes, as APR reported them.
 #[derive(Clone)]
 pub struct Finfo {
@@ -59,6 +71,11 @@ impl Finfo {
                 name: if has_name { text(f.name) } else { None },
             }
         }
+    }
+
+    /// Whether there is a file at all: its type is not `APR_NOFILE`.
+    pub fn exists(&self) -> bool {
+        self.filetype != ffi::APR_NOFILE as i32
     }
 
     /// `apr_stat`; a missing file is a record of type `APR_NOFILE`.

@@ -1,12 +1,17 @@
 //! Safe Rust over httpd and APR; never heard of Python.
 
 pub mod array;
+pub mod conftree;
 pub mod conn;
+pub mod constants;
 pub mod error;
+pub mod filter;
 pub mod finfo;
 pub mod global_mutex;
 pub mod guard;
+pub mod locks;
 pub mod log;
+pub mod mime;
 pub mod mpm;
 pub mod opaque;
 pub mod path;
@@ -14,6 +19,7 @@ pub mod pool;
 pub mod request;
 pub mod request_io;
 pub mod server;
+pub mod ssl;
 pub mod status;
 pub mod table;
 

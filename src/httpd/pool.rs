@@ -7,6 +7,9 @@ use std::ptr::NonNull;
 use super::opaque::opaque;
 use crate::ffi;
 
+/// What a cleanup answers; APR ignores it.
+pub type CleanupStatus = ffi::apr_status_t;
+
 opaque! {
     /// A pool of httpd's, lent for a callback.
     Pool(ffi::apr_pool_t)
@@ -53,6 +56,16 @@ impl Pool {
         unsafe {
             self.on_clear(raw as *mut c_void, drop_box::<T>);
             &*raw
+        }
+    }
+
+    /// Puts a counted reference into the pool; whoever registers a cleanup gives it back.
+    pub fn alloc_arc<T>(&self, value: std::sync::Arc<T>) -> &std::sync::Arc<T> {
+        let room = self.palloc(std::mem::size_of::<std::sync::Arc<T>>()) as *mut std::sync::Arc<T>;
+        // SAFETY: room for one pointer, aligned.
+        unsafe {
+            room.write(value);
+            &*room
         }
     }
 

@@ -7,6 +7,9 @@ use super::server::fields;
 use super::{array, Conn, Finfo, Pool, Server, Table};
 use crate::ffi;
 
+/// The C struct, for those who keep its address in a lease.
+pub type Raw = ffi::request_rec;
+
 opaque! {
     /// A request, lent for a callback. Bodies in and out: `request_io.rs`.
     Request(ffi::request_rec)

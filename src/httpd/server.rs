@@ -6,6 +6,9 @@ use super::opaque::opaque;
 use super::{array, Pool};
 use crate::ffi;
 
+/// The C struct, for those who keep its address in a lease.
+pub type Raw = ffi::server_rec;
+
 opaque! {
     /// A server of the running configuration.
     Server(ffi::server_rec)
@@ -126,4 +129,10 @@ impl Server {
             }
         }
     }
+}
+
+/// ServerRoot.
+pub fn root() -> &'static CStr {
+    // SAFETY: httpd sets it before it reads the configuration, and keeps it.
+    unsafe { text(ffi::ap_server_root) }.unwrap_or_default()
 }

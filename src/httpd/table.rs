@@ -11,6 +11,9 @@ opaque! {
     Table(ffi::apr_table_t)
 }
 
+/// The C struct, for those who keep a table's address with its pool.
+pub type Raw = ffi::apr_table_t;
+
 /// One entry; a value can be null in tables that other modules filled.
 pub struct Entry<'a> {
     pub key: &'a CStr,
@@ -64,6 +67,30 @@ impl Table {
                 None
             } else {
                 Some(CStr::from_ptr(value))
+            }
+        }
+    }
+
+    /// The entries of a key, in order.
+    pub fn entries_of<'a>(&'a self, key: &'a CStr) -> impl Iterator<Item = Entry<'a>> {
+        self.entries().filter(move |entry| entry.key.to_bytes().eq_ignore_ascii_case(key.to_bytes()))
+    }
+
+    /// Removes the last entry only, whatever others its key has.
+    pub fn pop(&self) {
+        // SAFETY: a live table. APR's index by the keys' first letters would still point at the removed
+        // entry, so the table is filled anew with the entries before it.
+        unsafe {
+            let array = ffi::apr_table_elts(self.as_ptr());
+            let count = (*array).nelts as usize;
+            if count == 0 {
+                return;
+            }
+            let entries = std::slice::from_raw_parts((*array).elts as *const ffi::apr_table_entry_t, count);
+            let kept: Vec<_> = entries[..count - 1].iter().map(|entry| (entry.key, entry.val)).collect();
+            ffi::apr_table_clear(self.as_ptr());
+            for (key, value) in kept {
+                ffi::apr_table_addn(self.as_ptr(), key, value);
             }
         }
     }

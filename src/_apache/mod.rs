@@ -1,0 +1,61 @@
+//! What Python imports as `_apache`: the objects of a request and the module's functions.
+
+pub mod _apachemodule;
+pub mod child_cleanup;
+pub mod configtable;
+pub mod config_tree;
+pub mod connobject;
+pub mod errors;
+pub mod finfoobject;
+pub mod forms;
+pub mod global_lock;
+pub mod hlistobject;
+pub mod instance_dict;
+pub mod lease;
+pub mod parse_qs;
+pub mod request_cgi;
+pub mod request_config;
+pub mod request_handlers;
+pub mod request_io;
+pub mod requestobject;
+pub mod serverobject;
+pub mod tableobject;
+pub mod text;
+
+use std::borrow::Cow;
+use std::ffi::c_void;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+/// An unnamed capsule around the address of a C struct.
+fn capsule(py: Python<'_>, address: usize) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: a capsule without destructor; who takes the address out knows what it is.
+    unsafe {
+        let raw = ffi::PyCapsule_New(address as *mut c_void, std::ptr::null(), None);
+        Bound::from_owned_ptr_or_err(py, raw)
+    }
+}
+
+/// The bytes of a message for the log; `None` for None.
+fn log_message<'a>(message: &'a Bound<'_, PyAny>) -> PyResult<Option<Cow<'a, [u8]>>> {
+    if message.is_none() {
+        return Ok(None);
+    }
+    if !message.is_instance_of::<PyString>() {
+        return Err(PyTypeError::new_err(format!(
+            "argument 1 must be str or None, not {}",
+            text::type_name(message)
+        )));
+    }
+    // A message is never worth losing: what cannot be encoded is written as an escape.
+    match text::encode(message) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(_) => {
+            let escaped = message.call_method1("encode", ("utf-8", "backslashreplace"))?;
+            Ok(Some(Cow::Owned(escaped.extract()?)))
+        }
+    }
+}

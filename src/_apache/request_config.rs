@@ -1,0 +1,438 @@
+//! Per-connection and per-request state: leases, the Python object, what handlers added on the way.
+
+use std::ffi::{c_void, CStr, CString};
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+
+use super::hlistobject::{self, HList};
+use super::lease::{gone, Gate};
+use super::requestobject::RequestObject;
+use crate::config::hlist::Entry;
+use crate::config::phase::Phase;
+use crate::config::DirConfig;
+use crate::httpd::conn::Raw as RawConn;
+use crate::httpd::pool::CleanupStatus;
+use crate::httpd::request::Raw as RawRequest;
+use crate::httpd::guard::guard;
+use crate::httpd::{Conn, Request};
+use crate::interpreter::{self, GilCell, Interpreter};
+
+/// What we know of a connection; shared by everything that leases it.
+pub struct ConnState {
+    pub gate: Gate,
+    conn: GilCell<*mut RawConn>,
+}
+
+// SAFETY: the pointer is only used under the GIL, through the gate.
+unsafe impl Send for ConnState {}
+// SAFETY: as above.
+unsafe impl Sync for ConnState {}
+
+impl ConnState {
+    /// The state of a live connection, made on first use and ended with its pool.
+    #[inline]
+    pub fn of(c: &Conn) -> &Arc<ConnState> {
+        let known = c.module_config() as *const Arc<ConnState>;
+        // SAFETY: the slot holds null or what `make` owns in the connection's pool.
+        match unsafe { known.as_ref() } {
+            Some(state) => state,
+            None => Self::make(c),
+        }
+    }
+
+    fn make(c: &Conn) -> &Arc<ConnState> {
+        let state = Arc::new(ConnState { gate: Gate::new(), conn: GilCell::new(c.as_ptr()) });
+        let slot = Box::into_raw(Box::new(state));
+        c.set_module_config(slot as *mut c_void);
+        // SAFETY: the box is freed by the cleanup alone.
+        unsafe {
+            c.pool().on_clear(slot as *mut c_void, conn_over);
+            &*slot
+        }
+    }
+
+    /// Lends the connection, under the GIL.
+    #[inline]
+    pub fn with<R>(&self, py: Python<'_>, body: impl FnOnce(&Conn) -> R) -> PyResult<R> {
+        self.gate_passed(py).map(body)
+    }
+
+    /// Lends the connection without the GIL; the closure touches no Python object.
+    pub fn detached<R>(&self, py: Python<'_>, body: impl FnOnce(&Conn) -> R) -> PyResult<R> {
+        let conn = self.gate_passed(py)?;
+        Ok(self.gate.detached(py, || body(conn)))
+    }
+
+    #[inline]
+    fn gate_passed(&self, py: Python<'_>) -> PyResult<&Conn> {
+        if !self.conn.get(py).is_null() {
+            self.gate.pass(py)?;
+        }
+        // Looked at again: waiting at the gate let others run.
+        let conn = self.conn.get(py);
+        if conn.is_null() {
+            return Err(gone("connection"));
+        }
+        // SAFETY: the pointer is taken out, under the GIL, before the connection ends.
+        Ok(unsafe { Conn::from_raw(conn) })
+    }
+}
+
+/// The connection's pool goes.
+extern "C" fn conn_over(data: *mut c_void) -> CleanupStatus {
+    guard("connection cleanup", (), || {
+        // SAFETY: `make` registered its own box; a cleanup runs once.
+        let state = unsafe { *Box::from_raw(data as *mut Arc<ConnState>) };
+        // Nobody else leases it: no need to enter Python.
+        if Arc::strong_count(&state) > 1 {
+            if let Some(main) = interpreter::registry::main() {
+                interpreter::enter(main, |py| {
+                    state.gate.quiesce(py);
+                    state.conn.replace(py, std::ptr::null_mut());
+                });
+            }
+        }
+    });
+    0
+}
+
+/// A suffix that chose the handler list, as `req.extension` shows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Extension {
+    /// None in Python.
+    Unset,
+    /// The base name has no dot: `''`.
+    Empty,
+    /// A suffix list matched: all of the file's base name from its first dot.
+    Matched,
+}
+
+/// The running phase's handlers where no Python object shows them yet.
+#[derive(Clone, Copy)]
+pub struct Running {
+    entries: *const Entry<'static>,
+    count: usize,
+    position: usize,
+}
+
+/// A handler that `req.add_handler` put into a later phase.
+#[derive(Clone)]
+pub struct Added {
+    pub phase: Phase,
+    pub entry: hlistobject::Entry,
+}
+
+/// A filter that `req.register_*_filter` made known for this request.
+#[derive(Clone)]
+pub struct AddedFilter {
+    pub name: CString,
+    pub is_input: bool,
+    pub handler: CString,
+    pub directory: Option<CString>,
+}
+
+/// A function to call when the request is over, in the interpreter it was registered in.
+pub struct Cleanup {
+    pub function: Py<PyAny>,
+    pub data: Option<Py<PyAny>>,
+    pub interpreter: &'static Interpreter,
+}
+
+/// The part of the request body that was read from httpd and not yet by the program.
+#[derive(Default)]
+pub struct Body {
+    pub buffer: Vec<u8>,
+    /// Where the unread part of `buffer` begins.
+    pub start: usize,
+    pub is_set_up: bool,
+    pub is_at_end: bool,
+}
+
+/// What we know of a request; shared by everything that leases it.
+pub struct RequestState {
+    pub conn: Arc<ConnState>,
+    rec: GilCell<*mut RawRequest>,
+    /// The Python object, once something besides the running handler needs it to stay.
+    pub object: GilCell<Option<Py<RequestObject>>>,
+    pub phase: GilCell<Option<Phase>>,
+    pub extension: GilCell<Extension>,
+    running: GilCell<Option<Running>>,
+    pub hlist: GilCell<Option<Py<HList>>>,
+    pub bytes_queued: GilCell<i64>,
+    pub content_type_set: GilCell<bool>,
+    /// Bytes that httpd certainly still buffers, so that adding a few cannot block.
+    pub unsent: GilCell<usize>,
+    pub body: GilCell<Body>,
+    pub added: GilCell<Vec<Added>>,
+    pub filters: GilCell<Vec<AddedFilter>>,
+    pub cleanups: GilCell<Vec<Cleanup>>,
+    /// The interpreter of the last dispatch, for the cleanup phase.
+    pub interpreter: GilCell<Option<&'static Interpreter>>,
+}
+
+// SAFETY: the pointers are only used under the GIL, through the gate.
+unsafe impl Send for RequestState {}
+// SAFETY: as above.
+unsafe impl Sync for RequestState {}
+
+impl RequestState {
+    /// The state of a request, where there is one already.
+    #[inline]
+    pub fn find(r: &Request) -> Option<&Arc<RequestState>> {
+        // SAFETY: the slot holds null or what `make` owns in the request's pool.
+        unsafe { (r.module_config() as *const Arc<RequestState>).as_ref() }
+    }
+
+    /// The state of a live request, made on first use and ended with its pool.
+    #[inline]
+    pub fn of(r: &Request) -> &Arc<RequestState> {
+        match Self::find(r) {
+            Some(state) => state,
+            None => Self::make(r),
+        }
+    }
+
+    fn make(r: &Request) -> &Arc<RequestState> {
+        let state = Arc::new(RequestState {
+            conn: ConnState::of(r.connection()).clone(),
+            rec: GilCell::new(r.as_ptr()),
+            object: GilCell::new(None),
+            phase: GilCell::new(None),
+            extension: GilCell::new(Extension::Unset),
+            running: GilCell::new(None),
+            hlist: GilCell::new(None),
+            bytes_queued: GilCell::new(0),
+            content_type_set: GilCell::new(false),
+            unsent: GilCell::new(0),
+            body: GilCell::new(Body::default()),
+            added: GilCell::new(Vec::new()),
+            filters: GilCell::new(Vec::new()),
+            cleanups: GilCell::new(Vec::new()),
+            interpreter: GilCell::new(None),
+        });
+        let slot: &Arc<RequestState> = r.pool().alloc_arc(state);
+        r.set_module_config(std::ptr::from_ref(slot) as *mut c_void);
+        // SAFETY: the slot lies in the pool itself and holds one reference, which the cleanup gives back.
+        unsafe {
+            r.pool().on_clear(std::ptr::from_ref(slot) as *mut c_void, request_over);
+        }
+        slot
+    }
+
+    /// Lends the request, under the GIL. The closure runs no Python code.
+    #[inline]
+    pub fn with<R>(&self, py: Python<'_>, body: impl FnOnce(&Request) -> R) -> PyResult<R> {
+        self.gate_passed(py).map(body)
+    }
+
+    /// Lends the request without the GIL; the closure touches no Python object.
+    #[inline]
+    pub fn detached<R>(&self, py: Python<'_>, body: impl FnOnce(&Request) -> R) -> PyResult<R> {
+        let r = self.gate_passed(py)?;
+        Ok(self.conn.gate.detached(py, || body(r)))
+    }
+
+    #[inline]
+    fn gate_passed(&self, py: Python<'_>) -> PyResult<&Request> {
+        let rec = self.rec.get(py);
+        if !rec.is_null() {
+            self.conn.gate.pass(py)?;
+        }
+        // Looked at again: waiting at the gate let others run.
+        let rec = self.rec.get(py);
+        if rec.is_null() {
+            return Err(gone("request"));
+        }
+        // SAFETY: the pointer is taken out, under the GIL, before the request ends.
+        Ok(unsafe { Request::from_raw(rec) })
+    }
+
+    /// The phase begins with these handlers.
+    #[inline]
+    pub fn run(&self, py: Python<'_>, entries: &[Entry<'_>]) {
+        drop(self.hlist.take(py));
+        let running =
+            Running { entries: entries.as_ptr() as *const Entry<'static>, count: entries.len(), position: 0 };
+        self.running.replace(py, Some(running));
+    }
+
+    /// Where the loop over the running phase's handlers stands.
+    #[inline]
+    pub fn set_position(&self, py: Python<'_>, position: usize) {
+        if let Some(mut running) = self.running.get(py) {
+            running.position = position;
+            self.running.replace(py, Some(running));
+        }
+    }
+
+    /// The Python object of the running list, made when somebody asks.
+    pub fn hlist<'py>(&self, r: &Request, py: Python<'py>) -> PyResult<Option<Bound<'py, HList>>> {
+        if let Some(list) = self.hlist_made(py) {
+            return Ok(Some(list));
+        }
+        let Some(running) = self.running.get(py) else { return Ok(None) };
+        // SAFETY: the entries live in a configuration in force for this request, which is alive.
+        let entries = unsafe { std::slice::from_raw_parts(running.entries, running.count) };
+        let owned = entries.iter().map(|entry| own_entry(r, entry)).collect();
+        let list = Bound::new(py, HList::new(owned, running.position))?;
+        self.hlist.replace(py, Some(list.clone().unbind()));
+        Ok(Some(list))
+    }
+
+    /// The running list's object where one was made.
+    #[inline]
+    pub fn hlist_made<'py>(&self, py: Python<'py>) -> Option<Bound<'py, HList>> {
+        // SAFETY: taking a reference runs no Python.
+        unsafe { self.hlist.with(py, |list| list.as_ref().map(|list| list.bind(py).clone())) }
+    }
+
+    /// The request's Python object, made on first use.
+    #[inline]
+    pub fn object<'py>(this: &Arc<Self>, py: Python<'py>) -> PyResult<Bound<'py, RequestObject>> {
+        // SAFETY: taking a reference runs no Python.
+        let known = unsafe { this.object.with(py, |object| object.as_ref().map(|o| o.bind(py).clone())) };
+        match known {
+            Some(object) => Ok(object),
+            None => {
+                let object = Bound::new(py, RequestObject::new(this.clone()))?;
+                this.object.replace(py, Some(object.clone().unbind()));
+                Ok(object)
+            }
+        }
+    }
+
+    /// Handlers that were added for a phase, and not run yet.
+    pub fn take_added(&self, py: Python<'_>, phase: Phase) -> Vec<hlistobject::Entry> {
+        // SAFETY: cloning entries runs no Python.
+        unsafe {
+            self.added.with(py, |added| {
+                let taken = added.iter().filter(|a| a.phase == phase).map(|a| a.entry.clone()).collect();
+                added.retain(|a| a.phase != phase);
+                taken
+            })
+        }
+    }
+
+    /// Whether a handler was added for a phase; asked before Python is entered.
+    ///
+    /// # Safety
+    /// Called by httpd's thread that runs the request, while no Python code can run for it.
+    pub unsafe fn has_added(&self, phase: Phase) -> bool {
+        // SAFETY: additions need an open gate, which only this thread opens (caller).
+        unsafe { self.added.peek() }.iter().any(|added| added.phase == phase)
+    }
+
+    /// The filter registered on this request under a name; the latest wins.
+    pub fn added_filter(&self, py: Python<'_>, name: &CStr, is_input: bool) -> Option<AddedFilter> {
+        // SAFETY: cloning runs no Python.
+        unsafe {
+            self.filters.with(py, |filters| {
+                filters
+                    .iter()
+                    .rev()
+                    .find(|f| {
+                        f.is_input == is_input
+                            && f.name.to_bytes().eq_ignore_ascii_case(name.to_bytes())
+                    })
+                    .cloned()
+            })
+        }
+    }
+}
+
+/// A configured entry, with its directory resolved for a request.
+pub fn own_entry(r: &Request, entry: &Entry<'_>) -> hlistobject::Entry {
+    hlistobject::Entry {
+        handler: entry.handler.to_owned(),
+        directory: entry.directory.resolve(r.pool(), r.filename()).map(CStr::to_owned),
+        is_location: entry.is_location,
+        silent: entry.silent,
+    }
+}
+
+/// Runs when a request is over and something of Python's is left; set by `dispatch`, which calls in.
+static RUN_CLEANUPS: std::sync::OnceLock<fn(Python<'_>, &Arc<RequestState>)> = std::sync::OnceLock::new();
+
+/// Tells how the cleanups of a request are run.
+pub fn set_run_cleanups(run: fn(Python<'_>, &Arc<RequestState>)) {
+    let _ = RUN_CLEANUPS.set(run);
+}
+
+/// The request's pool goes: cleanups run, then the lease ends.
+extern "C" fn request_over(data: *mut c_void) -> CleanupStatus {
+    guard("request cleanup", (), || {
+        // SAFETY: the slot `make` wrote; a cleanup runs once.
+        let state = unsafe { std::ptr::read(data as *const Arc<RequestState>) };
+        // SAFETY: only looks whether something is there; Python code that could change it would hold
+        // another reference to the state.
+        let is_idle = Arc::strong_count(&state) == 1 && unsafe { state.is_idle() };
+        if is_idle {
+            return;
+        }
+        // SAFETY: set by dispatches only, and this thread is in none.
+        let interpreter = unsafe { *state.interpreter.peek() }.or_else(interpreter::registry::main);
+        let Some(interpreter) = interpreter else { return };
+        interpreter::enter(interpreter, |py| {
+            if let Some(run) = RUN_CLEANUPS.get() {
+                let entered = state.conn.gate.enter(py);
+                run(py, &state);
+                state.conn.gate.leave(py, entered);
+            }
+            state.end(py);
+            drop(state);
+        });
+    });
+    0
+}
+
+/// Whether PythonCleanupHandler is configured for a request.
+pub fn has_cleanup_handler(r: &Request) -> bool {
+    DirConfig::of(r).is_some_and(|config| config.handlers(Phase::Cleanup, r.filename()).is_some())
+}
+
+impl RequestState {
+    /// Whether nothing of Python's is left: no object, no cleanups, no cleanup handler.
+    ///
+    /// # Safety
+    /// Nobody else holds the state, and the request is alive.
+    unsafe fn is_idle(&self) -> bool {
+        // SAFETY: nobody else looks, and the pointer is live (caller).
+        unsafe {
+            let r = Request::from_raw(*self.rec.peek());
+            self.object.peek().is_none()
+                && self.hlist.peek().is_none()
+                && self.cleanups.peek().is_empty()
+                && !has_cleanup_handler(r)
+                && !self.has_added(Phase::Cleanup)
+        }
+    }
+
+    /// Ends the lease: whatever is kept raises from now on, and attributes set on req are let go.
+    fn end(&self, py: Python<'_>) {
+        self.conn.gate.quiesce(py);
+        self.rec.replace(py, std::ptr::null_mut());
+        drop(self.hlist.take(py));
+        drop(self.cleanups.take(py));
+        if let Some(object) = self.object.replace(py, None) {
+            RequestObject::release(object.bind(py));
+        }
+    }
+
+    /// Forgets the Python object where nothing needs it any more, so that no later step has to enter
+    /// Python for it.
+    #[inline]
+    pub fn let_go(&self, py: Python<'_>, object: Bound<'_, RequestObject>) {
+        // Two references: this one and ours.
+        if refcount(&object) == 2 && !RequestObject::is_needed(&object) {
+            drop(self.object.take(py));
+        }
+    }
+}
+
+/// How many references an object has.
+#[inline]
+fn refcount(object: &Bound<'_, RequestObject>) -> isize {
+    // SAFETY: a live object, under the GIL.
+    unsafe { pyo3::ffi::Py_REFCNT(object.as_ptr()) as isize }
+}

@@ -1,0 +1,128 @@
+//! Text between httpd, which has bytes, and Python, which has str.
+//!
+//! Out: UTF-8 with surrogateescape, which never fails and loses nothing. In: str the same way, bytes as
+//! they are; subclasses of both are welcome.
+
+use std::borrow::Cow;
+use std::ffi::{CStr, CString};
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+/// Decodes bytes of httpd's.
+#[inline]
+pub fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+    // SAFETY: CPython reads `len` bytes; the error handler's name is a C string. Decoding with
+    // surrogateescape fails only without memory.
+    unsafe {
+        let raw = ffi::PyUnicode_DecodeUTF8(
+            bytes.as_ptr().cast(),
+            bytes.len() as ffi::Py_ssize_t,
+            c"surrogateescape".as_ptr(),
+        );
+        Bound::from_owned_ptr(py, raw).cast_into_unchecked()
+    }
+}
+
+/// [`decode`] for C strings.
+#[inline]
+pub fn from_c<'py>(py: Python<'py>, text: &CStr) -> Bound<'py, PyString> {
+    decode(py, text.to_bytes())
+}
+
+/// [`decode`] for C strings that may be null.
+#[inline]
+pub fn from_c_opt<'py>(py: Python<'py>, text: Option<&CStr>) -> Option<Bound<'py, PyString>> {
+    text.map(|text| from_c(py, text))
+}
+
+/// Latin-1, for what browsers and the original send that way (user, password).
+pub fn from_latin1<'py>(py: Python<'py>, text: &CStr) -> Bound<'py, PyString> {
+    let bytes = text.to_bytes();
+    // SAFETY: CPython reads `len` bytes; latin-1 decoding fails only without memory.
+    unsafe {
+        let raw = ffi::PyUnicode_DecodeLatin1(
+            bytes.as_ptr().cast(),
+            bytes.len() as ffi::Py_ssize_t,
+            std::ptr::null(),
+        );
+        Bound::from_owned_ptr(py, raw).cast_into_unchecked()
+    }
+}
+
+/// The bytes of a str or bytes, borrowed where they can be.
+///
+/// # Errors
+/// TypeError for anything else, UnicodeEncodeError for lone surrogates that no decoding made.
+#[inline]
+pub fn encode<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
+    if let Ok(text) = value.cast::<PyString>() {
+        return encode_str(text);
+    }
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return Ok(Cow::Borrowed(bytes.as_bytes()));
+    }
+    Err(PyTypeError::new_err(format!("expected str or bytes, not {}", type_name(value))))
+}
+
+#[inline]
+fn encode_str<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
+    let mut length = 0;
+    // SAFETY: the str keeps its UTF-8 form as long as it lives, which `text` makes sure of.
+    unsafe {
+        let raw = ffi::PyUnicode_AsUTF8AndSize(text.as_ptr(), &mut length);
+        if !raw.is_null() {
+            return Ok(Cow::Borrowed(std::slice::from_raw_parts(raw.cast(), length as usize)));
+        }
+        ffi::PyErr_Clear();
+        let raw = ffi::PyUnicode_AsEncodedString(
+            text.as_ptr(),
+            c"utf-8".as_ptr(),
+            c"surrogateescape".as_ptr(),
+        );
+        let bytes = Bound::from_owned_ptr_or_err(text.py(), raw)?;
+        Ok(Cow::Owned(bytes.cast_into_unchecked::<PyBytes>().as_bytes().to_vec()))
+    }
+}
+
+/// The C string of a table's key or value, or of an attribute: cut at the first NUL, as in the original.
+///
+/// # Errors
+/// As [`encode`].
+pub fn to_c(value: &Bound<'_, PyAny>) -> PyResult<CString> {
+    let bytes = encode(value)?;
+    let end = memchr::memchr(0, &bytes).unwrap_or(bytes.len());
+    Ok(CString::new(&bytes[..end]).unwrap_or_default())
+}
+
+/// The C string of a method's argument, which must be str or bytes without NUL.
+///
+/// # Errors
+/// As [`encode`], and ValueError for NUL.
+pub fn to_c_arg(value: &Bound<'_, PyAny>) -> PyResult<CString> {
+    let bytes = encode(value)?;
+    CString::new(bytes.as_ref()).map_err(|_| PyValueError::new_err("embedded null character"))
+}
+
+/// The bytes of a str in latin-1, or of a bytes; for user and password.
+///
+/// # Errors
+/// TypeError for other types; characters beyond latin-1 go in as UTF-8.
+pub fn encode_latin1(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if let Ok(text) = value.cast::<PyString>() {
+        if let Ok(text) = text.to_str() {
+            let latin1: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+            if let Some(latin1) = latin1 {
+                return Ok(latin1);
+            }
+        }
+    }
+    encode(value).map(Cow::into_owned)
+}
+
+/// The name of an object's type, for messages.
+pub fn type_name(value: &Bound<'_, PyAny>) -> String {
+    value.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string_lossy().into_owned())
+}

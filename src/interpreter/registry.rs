@@ -1,0 +1,140 @@
+//! Interpreter names and the CPython interpreters they stand for.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::{thread, GilCell};
+
+/// One CPython interpreter of this child; made on first use and never destroyed.
+pub struct Interpreter {
+    /// Its number, which indexes each thread's table of thread states.
+    pub index: usize,
+    /// The name it was made for.
+    pub name: CString,
+    pub(super) state: *mut ffi::PyInterpreterState,
+    /// What the layer above keeps with it, made when it is first entered.
+    pub callback: GilCell<Option<Py<PyAny>>>,
+}
+
+// SAFETY: the state pointer is only handed to CPython, under the GIL.
+unsafe impl Send for Interpreter {}
+// SAFETY: as above; `callback` is guarded by the GIL.
+unsafe impl Sync for Interpreter {}
+
+struct Registry {
+    by_name: HashMap<CString, &'static Interpreter>,
+    count: usize,
+}
+
+static REGISTRY: RwLock<Option<Registry>> = RwLock::new(None);
+static MAIN: AtomicPtr<Interpreter> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Names whose interpreter some thread is making right now.
+static MAKING: Mutex<Vec<CString>> = Mutex::new(Vec::new());
+static MADE: Condvar = Condvar::new();
+
+/// CPython could not make another interpreter.
+#[derive(thiserror::Error, Debug)]
+#[error("CPython could not make the interpreter {name:?}: {message}")]
+pub struct MakeError {
+    name: CString,
+    message: String,
+}
+
+/// Takes over the interpreter that was just started by this thread, and lets go of the GIL.
+///
+/// # Safety
+/// Called once, by the thread that initialised Python and holds the GIL.
+pub(super) unsafe fn adopt_main() {
+    // SAFETY: the GIL is held (caller).
+    let state = unsafe { ffi::PyInterpreterState_Get() };
+    let main = leak(0, super::c_string("main_interpreter"), state);
+    MAIN.store(std::ptr::from_ref(main).cast_mut(), Ordering::Release);
+    *REGISTRY.write() =
+        Some(Registry { by_name: HashMap::from([(main.name.clone(), main)]), count: 1 });
+    // SAFETY: as above.
+    unsafe { thread::adopt_current(main) };
+}
+
+fn leak(index: usize, name: CString, state: *mut ffi::PyInterpreterState) -> &'static Interpreter {
+    Box::leak(Box::new(Interpreter { index, name, state, callback: GilCell::new(None) }))
+}
+
+/// The child's main interpreter; `None` before Python was started.
+pub fn main() -> Option<&'static Interpreter> {
+    // SAFETY: null or a leaked Interpreter.
+    unsafe { MAIN.load(Ordering::Acquire).as_ref() }
+}
+
+/// Makes a name stand for the main interpreter.
+pub fn alias_main(name: &CStr) {
+    if let (Some(main), Some(registry)) = (main(), REGISTRY.write().as_mut()) {
+        registry.by_name.insert(name.to_owned(), main);
+    }
+}
+
+/// The interpreter of a name, if it was made already.
+pub fn find(name: &CStr) -> Option<&'static Interpreter> {
+    REGISTRY.read().as_ref()?.by_name.get(name).copied()
+}
+
+/// The interpreter of a name, made if need be. Called without the GIL.
+///
+/// # Errors
+/// CPython's refusal.
+pub fn get(name: &CStr) -> Result<&'static Interpreter, MakeError> {
+    loop {
+        if let Some(found) = find(name) {
+            return Ok(found);
+        }
+        let mut making = MAKING.lock();
+        if !making.iter().any(|other| other.as_c_str() == name) {
+            making.push(name.to_owned());
+            break;
+        }
+        MADE.wait(&mut making);
+    }
+    let result = make(name);
+    MAKING.lock().retain(|other| other.as_c_str() != name);
+    MADE.notify_all();
+    result
+}
+
+fn make(name: &CStr) -> Result<&'static Interpreter, MakeError> {
+    let error = |message: &str| MakeError { name: name.to_owned(), message: message.into() };
+    // Between the first look and the reservation another thread may have finished.
+    if let Some(found) = find(name) {
+        return Ok(found);
+    }
+    let main = main().ok_or_else(|| error("Python does not run"))?;
+    thread::enter(main, |py| {
+        let state = thread::new_interpreter(py).ok_or_else(|| error("Py_NewInterpreter failed"))?;
+        let mut registry = REGISTRY.write();
+        let registry = registry.as_mut().ok_or_else(|| error("Python does not run"))?;
+        let index = registry.count;
+        registry.count += 1;
+        // SAFETY: the state just made belongs to a live interpreter.
+        let interpreter =
+            leak(index, name.to_owned(), unsafe { ffi::PyThreadState_GetInterpreter(state) });
+        thread::keep(interpreter, state);
+        registry.by_name.insert(name.to_owned(), interpreter);
+        Ok(interpreter)
+    })
+}
+
+/// All names and the index of the interpreter each stands for.
+pub fn names() -> Vec<(CString, usize)> {
+    let registry = REGISTRY.read();
+    let mut names: Vec<_> = registry
+        .iter()
+        .flat_map(|registry| registry.by_name.iter())
+        .map(|(name, interpreter)| (name.clone(), interpreter.index))
+        .collect();
+    names.sort();
+    names
+}

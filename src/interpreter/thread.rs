@@ -1,0 +1,192 @@
+//! One kept thread state per thread and interpreter, and the one way into Python.
+//!
+//! pyo3 calls `PyGILState_Ensure` wherever it does not know that the thread is attached, and that
+//! deadlocks when the running thread state is not the one CPython bound to the thread. So all Python
+//! work runs inside a pyo3 function called through its C entry: pyo3's own trampoline then counts the
+//! thread as attached and asks nobody.
+
+use std::cell::{Cell, RefCell};
+use std::os::raw::c_void;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::Interpreter;
+
+thread_local! {
+    /// This thread's state for each interpreter, by index.
+    static STATES: RefCell<Vec<*mut ffi::PyThreadState>> = const { RefCell::new(Vec::new()) };
+    /// The state this thread is attached with, through us; null when it is detached.
+    static CURRENT: Cell<*mut ffi::PyThreadState> = const { Cell::new(null_mut()) };
+    /// What [`go`] is to run: a `&mut dyn FnMut(Python)` in two words.
+    static JOB: Cell<Option<[*mut c_void; 2]>> = const { Cell::new(None) };
+}
+
+/// The C entry of [`go`].
+static GO: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+
+/// Runs the job this thread has set; entered through C so that pyo3's trampoline stands around it.
+#[pyfunction]
+fn go(py: Python<'_>) {
+    if let Some(job) = JOB.take() {
+        // SAFETY: `trampoline` put the two words there for the length of this call.
+        let job = unsafe { std::mem::transmute::<[*mut c_void; 2], &mut dyn FnMut(Python<'_>)>(job) };
+        job(py);
+    }
+}
+
+/// Makes the current state the main interpreter's for this thread, and lets go of the GIL.
+///
+/// # Safety
+/// The thread holds the GIL with the state that initialised Python.
+pub(super) unsafe fn adopt_current(main: &'static Interpreter) {
+    // SAFETY: the GIL is held (caller).
+    let entry = unsafe {
+        let py = Python::assume_attached();
+        let function = pyo3::wrap_pyfunction!(go, py).expect("BUG: a built-in function can be made");
+        let raw = function.into_ptr();
+        // A leaked reference keeps the method definition; its flags say how it is called.
+        assert_eq!(ffi::PyCFunction_GetFlags(raw), ffi::METH_NOARGS, "BUG: `go` takes no arguments");
+        ffi::PyCFunction_GetFunction(raw)
+    };
+    let entry = entry.expect("BUG: a built-in function has a C entry");
+    GO.store(entry as *mut c_void, Ordering::Release);
+    // SAFETY: as above.
+    keep(main, unsafe { ffi::PyEval_SaveThread() });
+}
+
+/// Remembers this thread's state for an interpreter.
+pub(super) fn keep(interpreter: &Interpreter, state: *mut ffi::PyThreadState) {
+    STATES.with_borrow_mut(|states| {
+        if states.len() <= interpreter.index {
+            states.resize(interpreter.index + 1, null_mut());
+        }
+        states[interpreter.index] = state;
+    });
+}
+
+/// This thread's state for an interpreter, made on first use.
+#[inline]
+fn state(interpreter: &'static Interpreter) -> *mut ffi::PyThreadState {
+    let known = STATES.with_borrow(|states| states.get(interpreter.index).copied());
+    match known {
+        Some(state) if !state.is_null() => state,
+        _ => make_state(interpreter),
+    }
+}
+
+#[cold]
+fn make_state(interpreter: &'static Interpreter) -> *mut ffi::PyThreadState {
+    // SAFETY: Python runs. For the main interpreter one unmatched PyGILState_Ensure makes the state
+    // that CPython binds to this thread, so that extensions that use PyGILState find the same one.
+    let state = unsafe {
+        if interpreter.index == 0 && CURRENT.get().is_null() {
+            ffi::PyGILState_Ensure();
+            ffi::PyEval_SaveThread()
+        } else {
+            ffi::PyThreadState_New(interpreter.state)
+        }
+    };
+    keep(interpreter, state);
+    state
+}
+
+/// Runs `body` attached to an interpreter.
+///
+/// The thread may be attached already (a filter called from a write that kept the GIL): then its
+/// state is swapped for the time of the call.
+#[inline]
+pub fn enter<R>(interpreter: &'static Interpreter, body: impl FnOnce(Python<'_>) -> R) -> R {
+    let state = state(interpreter);
+    let outer = CURRENT.replace(state);
+    // SAFETY: `state` belongs to this thread and is not in use: `outer` is, or nothing is.
+    unsafe {
+        if outer.is_null() {
+            ffi::PyEval_RestoreThread(state);
+        } else if outer != state {
+            ffi::PyThreadState_Swap(state);
+        }
+    }
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| trampoline(body)));
+    // SAFETY: the same state is current again, whatever happened inside.
+    unsafe {
+        if outer.is_null() {
+            ffi::PyEval_SaveThread();
+        } else if outer != state {
+            ffi::PyThreadState_Swap(outer);
+        }
+    }
+    CURRENT.set(outer);
+    match result {
+        Ok(result) => result,
+        // The GIL is given back before the panic goes on to the guard at the C boundary.
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Runs `body` inside [`go`].
+#[inline]
+fn trampoline<R>(body: impl FnOnce(Python<'_>) -> R) -> R {
+    let mut body = Some(body);
+    let mut result = None;
+    let mut job = |py: Python<'_>| {
+        if let Some(body) = body.take() {
+            result = Some(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| body(py))));
+        }
+    };
+    let job: &mut dyn FnMut(Python<'_>) = &mut job;
+    // SAFETY: `go` turns the words back before this call returns.
+    JOB.set(Some(unsafe {
+        std::mem::transmute::<&mut dyn FnMut(Python<'_>), [*mut c_void; 2]>(job)
+    }));
+    // SAFETY: `GO` holds the C entry of a METH_NOARGS function without self; the thread is attached.
+    unsafe {
+        let entry: ffi::PyCFunction = std::mem::transmute(GO.load(Ordering::Acquire));
+        let none = entry(null_mut(), null_mut());
+        ffi::Py_XDECREF(none);
+    }
+    match result {
+        Some(Ok(result)) => result,
+        Some(Err(panic)) => std::panic::resume_unwind(panic),
+        None => panic!("BUG: the trampoline did not run its job"),
+    }
+}
+
+/// Lets go of the GIL for what may block; `body` touches no Python object.
+///
+/// All such places use this rather than `Python::detach`, so that a callback that comes back on this
+/// thread knows it is detached. The body runs on this very thread, so what it captures need not be
+/// `Send`.
+#[inline]
+pub fn detach<R>(py: Python<'_>, body: impl FnOnce() -> R) -> R {
+    struct SameThread<T>(T);
+    // SAFETY: nothing changes threads; pyo3 asks for Send only to keep Python objects out.
+    unsafe impl<T> Send for SameThread<T> {}
+    impl<R, F: FnOnce() -> R> SameThread<F> {
+        fn call(self) -> SameThread<R> {
+            SameThread((self.0)())
+        }
+    }
+    struct Restore(*mut ffi::PyThreadState);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.set(self.0);
+        }
+    }
+    let _restore = Restore(CURRENT.replace(null_mut()));
+    let body = SameThread(body);
+    py.detach(move || body.call()).0
+}
+
+/// `Py_NewInterpreter`: the new interpreter's first thread state, which is this thread's.
+pub(super) fn new_interpreter(_py: Python<'_>) -> Option<*mut ffi::PyThreadState> {
+    // SAFETY: the GIL is held with the main interpreter's state, which is current again afterwards.
+    unsafe {
+        let main = ffi::PyThreadState_Get();
+        let new = ffi::Py_NewInterpreter();
+        ffi::PyThreadState_Swap(main);
+        if new.is_null() { None } else { Some(new) }
+    }
+}
