@@ -3,6 +3,7 @@
 pub mod _apache;
 pub mod _psp;
 pub mod config;
+pub mod dispatch;
 pub mod ffi;
 pub mod forms;
 pub mod hooks;

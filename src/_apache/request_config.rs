@@ -9,6 +9,7 @@ use super::hlistobject::{self, HList};
 use super::lease::{gone, Gate};
 use super::requestobject::RequestObject;
 use crate::config::hlist::Entry;
+use crate::config::interp_name::{self, Name};
 use crate::config::phase::Phase;
 use crate::config::DirConfig;
 use crate::httpd::conn::Raw as RawConn;
@@ -97,15 +98,15 @@ extern "C" fn conn_over(data: *mut c_void) -> CleanupStatus {
     0
 }
 
-/// A suffix that chose the handler list, as `req.extension` shows it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What chose the handler list, as `req.extension` shows it.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Extension {
     /// None in Python.
     Unset,
     /// The base name has no dot: `''`.
     Empty,
-    /// A suffix list matched: all of the file's base name from its first dot.
-    Matched,
+    /// A suffix list matched. Kept, because programs change `req.filename`.
+    Suffix(Box<[u8]>),
 }
 
 /// The running phase's handlers where no Python object shows them yet.
@@ -251,7 +252,8 @@ impl RequestState {
     /// The phase begins with these handlers.
     #[inline]
     pub fn run(&self, py: Python<'_>, entries: &[Entry<'_>]) {
-        drop(self.hlist.take(py));
+        // Dropped last: a destructor may look at the new list.
+        let _old = self.hlist.take(py);
         let running =
             Running { entries: entries.as_ptr() as *const Entry<'static>, count: entries.len(), position: 0 };
         self.running.replace(py, Some(running));
@@ -300,6 +302,20 @@ impl RequestState {
                 Ok(object)
             }
         }
+    }
+
+    /// The name of the interpreter that serves the request, by the rules of the running phase.
+    pub fn interpreter_name<'a>(&self, r: &'a Request) -> Name<'a> {
+        let Some(config) = DirConfig::of(r) else { return Name::Main };
+        interp_name::for_request(config, r, || {
+            // SAFETY: set by dispatches of this request, under the GIL, which the caller holds; the
+            // entries live in a configuration in force for the request.
+            let first = unsafe {
+                let running = (*self.running.peek())?;
+                std::slice::from_raw_parts(running.entries, running.count).first()
+            };
+            first.and_then(|entry| entry.directory.resolve(r.pool(), r.filename()))
+        })
     }
 
     /// Handlers that were added for a phase, and not run yet.

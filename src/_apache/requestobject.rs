@@ -438,11 +438,10 @@ request_methods! {
         self.with(py, Request::useragent_addr)
     }
 
-    /// The name of the running interpreter.
+    /// The name of the interpreter that serves the request.
     #[getter]
-    fn interpreter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.with(py, |_| ())?;
-        py.import(pyo3::intern!(py, "mod_python.apache"))?.getattr(pyo3::intern!(py, "interpreter"))
+    fn interpreter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        self.with(py, |r| text::from_c(py, self.state.interpreter_name(r).as_cstr()))
     }
 
     /// The sum of the bytes given to write and sendfile.
@@ -467,7 +466,7 @@ request_methods! {
     }
 
     #[setter(_content_type_set)]
-    fn set__content_type_set(&self, _value: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn refuse_content_type_set(&self, _value: &Bound<'_, PyAny>) -> PyResult<()> {
         readonly()
     }
 
@@ -486,13 +485,13 @@ request_methods! {
     /// The suffix that chose the handlers, '' where the file has none, or None.
     #[getter]
     fn extension<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
-        let extension = self.state.extension.get(py);
-        self.with(py, |r| match extension {
+        self.with(py, |_| ())?;
+        // SAFETY: cloning runs no Python.
+        let extension = unsafe { self.state.extension.with(py, |extension| extension.clone()) };
+        Ok(match extension {
             Extension::Unset => None,
             Extension::Empty => Some(text::decode(py, b"")),
-            Extension::Matched => {
-                crate::config::hlist::suffix(r.filename()).map(|suffix| text::decode(py, suffix))
-            }
+            Extension::Suffix(suffix) => Some(text::decode(py, &suffix)),
         })
     }
 

@@ -347,6 +347,7 @@ struct Cmd<'p> {
     server: &'p mut ServerConfig<'p>,
     /// Outside any section: httpd gives no path.
     at_server_level: bool,
+    is_htaccess: bool,
 }
 
 impl<'p> Cmd<'p> {
@@ -372,7 +373,8 @@ impl<'p> Cmd<'p> {
                 pool,
                 dir: &mut *(dir as *mut DirConfig<'_>),
                 server,
-                at_server_level: (*cmd).path.is_null(),
+                at_server_level: (*cmd).path.is_null() && !is_htaccess,
+                is_htaccess,
             }
         }
     }
@@ -387,6 +389,18 @@ impl<'p> Cmd<'p> {
         // SAFETY: `handlers` put a phase's number there.
         let number = unsafe { (*(*self.raw).cmd).cmd_data } as usize;
         Phase::ALL[number]
+    }
+
+    /// Entries for the handlers of one directive.
+    fn entries(&self, handlers: &[&[u8]], place: Place<'p>, silent: bool) -> Vec<Entry<'p>> {
+        let entry = |handler: &&[u8]| Entry {
+            handler: self.pool.cstr(handler),
+            directory: place.directory,
+            is_location: place.is_location,
+            silent,
+            id: if self.is_htaccess { 0 } else { hlist::new_id(&place.directory) },
+        };
+        handlers.iter().map(entry).collect()
     }
 
     /// Appends handlers to the list of a phase, in this scope.
@@ -474,7 +488,7 @@ unsafe extern "C" fn python_handler(
                 return Err(format!("{name} does not accept \"| .ext\" syntax."));
             }
             let place = cmd.place()?;
-            let entries = entries(cmd.pool, &parsed.handlers, place, false);
+            let entries = cmd.entries(&parsed.handlers, place, false);
             if place.is_location && !entries.is_empty() {
                 cmd.dir.is_location = true;
             }
@@ -482,23 +496,6 @@ unsafe extern "C" fn python_handler(
             Ok(())
         })
     }
-}
-
-fn entries<'p>(
-    pool: &'p Pool,
-    handlers: &[&[u8]],
-    place: Place<'p>,
-    silent: bool,
-) -> Vec<Entry<'p>> {
-    handlers
-        .iter()
-        .map(|handler| Entry {
-            handler: pool.cstr(handler),
-            directory: place.directory,
-            is_location: place.is_location,
-            silent,
-        })
-        .collect()
 }
 
 unsafe extern "C" fn python_handler_module(
@@ -511,7 +508,7 @@ unsafe extern "C" fn python_handler_module(
         Cmd::run(cmd, dir, |cmd| {
             let parsed = hlist::parse(arg(args).to_bytes());
             let place = cmd.place()?;
-            let entries = entries(cmd.pool, &parsed.handlers, place, true);
+            let entries = cmd.entries(&parsed.handlers, place, true);
             if place.is_location && !entries.is_empty() {
                 cmd.dir.is_location = true;
             }

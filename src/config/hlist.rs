@@ -1,6 +1,7 @@
 //! Handler lists: `module::object ... | .ext ...`, and the directory remembered with each handler.
 
 use std::ffi::CStr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::phase::Phase;
 use crate::httpd::path::{self, Regex};
@@ -15,6 +16,24 @@ pub struct Entry<'p> {
     pub is_location: bool,
     /// From PythonHandlerModule: a missing object is no error.
     pub silent: bool,
+    /// A number that no other entry of this configuration has; 0 where the entry is not kept for the
+    /// life of the child (.htaccess) or its directory depends on the request.
+    pub id: u32,
+}
+
+static NEXT_ID: AtomicU32 = AtomicU32::new(1);
+
+/// Numbers start again with each reading of the configuration.
+pub fn reset_ids() {
+    NEXT_ID.store(1, Ordering::Relaxed);
+}
+
+/// A number for an entry of the main configuration.
+pub fn new_id(directory: &Directory<'_>) -> u32 {
+    match directory {
+        Directory::Glob(_) | Directory::Match(..) => 0,
+        Directory::None | Directory::Path(_) => NEXT_ID.fetch_add(1, Ordering::Relaxed),
+    }
 }
 
 /// Where the directive stood. (directives.md 1.2)

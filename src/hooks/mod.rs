@@ -1,6 +1,58 @@
 //! httpd calls in: every hook in request order; each is a few lines.
 
+mod process;
+mod request;
+
+use std::ffi::{c_char, CStr};
+use std::ptr::null;
+
 use crate::ffi;
+use crate::httpd::guard::guard;
+
+const MIDDLE: i32 = ffi::MP_APR_HOOK_MIDDLE;
+
+/// Names of modules for httpd's ordering of hooks, ended by null.
+#[repr(transparent)]
+struct Modules<const N: usize>([*const c_char; N]);
+// SAFETY: pointers to constants.
+unsafe impl<const N: usize> Sync for Modules<N> {}
+
+const fn name(name: &'static CStr) -> *const c_char {
+    name.as_ptr()
+}
+
+/// Our hooks come before these whatever the order of LoadModule lines; unconfigured, they decline.
+static AUTHENTICATORS: Modules<4> = Modules([
+    name(c"mod_auth_basic.c"),
+    name(c"mod_auth_digest.c"),
+    name(c"mod_auth_form.c"),
+    null(),
+]);
+static AUTHORIZERS: Modules<2> = Modules([name(c"mod_authz_core.c"), null()]);
+static TYPE_CHECKERS: Modules<3> = Modules([name(c"mod_mime_magic.c"), name(c"mod_mime.c"), null()]);
 
 /// httpd lets us register.
-pub extern "C" fn register(_pool: *mut ffi::apr_pool_t) {}
+pub extern "C" fn register(_pool: *mut ffi::apr_pool_t) {
+    guard("register_hooks", (), || {
+        let none = null();
+        // SAFETY: functions of the signatures httpd declares; the names are constants.
+        unsafe {
+            // The process.
+            ffi::ap_hook_pre_config(Some(process::pre_config), none, none, MIDDLE);
+            ffi::ap_hook_post_config(Some(process::post_config), none, none, MIDDLE);
+            ffi::ap_hook_child_init(Some(process::child_init), none, none, MIDDLE);
+            // A request, in order.
+            ffi::ap_hook_post_read_request(Some(request::post_read_request), none, none, MIDDLE);
+            ffi::ap_hook_translate_name(Some(request::translate_name), none, none, MIDDLE);
+            ffi::ap_hook_header_parser(Some(request::header_parser), none, none, MIDDLE);
+            ffi::ap_hook_access_checker(Some(request::access_checker), none, none, MIDDLE);
+            ffi::ap_hook_check_user_id(Some(request::check_user_id), none, AUTHENTICATORS.0.as_ptr(), MIDDLE);
+            ffi::ap_hook_auth_checker(Some(request::auth_checker), none, AUTHORIZERS.0.as_ptr(), MIDDLE);
+            ffi::ap_hook_type_checker(Some(request::type_checker), none, TYPE_CHECKERS.0.as_ptr(), MIDDLE);
+            ffi::ap_hook_fixups(Some(request::fixups), none, none, MIDDLE);
+            ffi::ap_hook_handler(Some(request::handler), none, none, MIDDLE);
+            ffi::ap_hook_log_transaction(Some(request::log_transaction), none, none, MIDDLE);
+        }
+        crate::config::directives::set_register_filter(process::register_filter);
+    });
+}

@@ -30,6 +30,12 @@ pub fn set_main_server(server: &Server) {
     MAIN.store(server.as_ptr(), Ordering::Release);
 }
 
+/// The main server of the running configuration; `None` before `post_config`.
+pub fn main() -> Option<&'static Server> {
+    // SAFETY: null or a server of the running configuration, which lives as long as the child.
+    unsafe { Server::from_raw_opt(MAIN.load(Ordering::Acquire)) }
+}
+
 const FILE: &std::ffi::CStr = c"mod_python";
 const FORMAT: *const std::ffi::c_char = c"%s".as_ptr();
 
@@ -126,4 +132,9 @@ pub fn startup(s: &Server, level: Level, message: &str) {
             message.as_ptr(),
         );
     }
+}
+
+/// As [`startup`], into the error log only.
+pub fn startup_quiet(s: &Server, level: Level, message: &str) {
+    server(Some(s), level as c_int, message.as_bytes());
 }

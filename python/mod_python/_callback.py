@@ -1,0 +1,135 @@
+"""The dispatcher's Python half: what is slow and rare, so that Rust need not do it.
+
+The module calls `load` when a handler has to be imported or looked at again, and `ReportError` when an
+exception escapes. The published names of the original's dispatcher are kept.
+"""
+
+import sys
+import threading
+
+import _apache
+from mod_python import _importer
+
+_path_cache = {}
+_path_cache_lock = threading.Lock()
+
+
+class CallBack:
+    """What the module keeps of an interpreter; made by apache.init()."""
+
+    def load(self, module_name, python_path=None, directory=None, autoreload=True, log=False, names=None):
+        """Set sys.path up and import a handler's module; return (module, key in sys.modules).
+
+        python_path is the text of PythonPath in force; without one, directory goes to the front of
+        sys.path. names are those a PythonPath may use besides the module `apache`.
+        """
+        if python_path is not None:
+            self.set_path(python_path, names)
+            return _importer.import_module(module_name, autoreload, log), module_name
+        if directory and directory not in sys.path:
+            sys.path.insert(0, directory)
+        return _importer.import_from(module_name, directory, autoreload, log)
+
+    def set_path(self, text, names=None):
+        """Evaluate a PythonPath the first time this text is met; its items replace sys.path's."""
+        with _path_cache_lock:
+            if text not in _path_cache:
+                from mod_python import apache
+
+                path = eval(text, dict(vars(apache)), dict(names or {}))
+                sys.path[:] = path
+                _path_cache[text] = None
+
+    def import_at_start(self, name, python_path=None, log=False):
+        """PythonImport: import a module, and call its function without arguments if one is named."""
+        if python_path is not None:
+            self.set_path(python_path)
+        module_name, _, function = name.partition("::")
+        module = _importer.import_module(module_name, log=log)
+        if function:
+            getattr(module, function)()
+
+    def run_pdb(self, handler, arg):
+        """Call a handler under pdb (PythonEnablePdb)."""
+        import pdb
+
+        debugger = pdb.Pdb()
+        debugger.reset()
+        sys.settrace(debugger.trace_dispatch)
+        try:
+            return handler(arg)
+        finally:
+            debugger.quitting = True
+            sys.settrace(None)
+
+    def ImportDispatch(self, name):
+        """As `import_at_start`, with the main server's PythonPath and PythonDebug."""
+        from mod_python import apache
+
+        config = apache.main_server.get_config()
+        self.import_at_start(name, config.get("PythonPath"), config.get("PythonDebug") == "1")
+
+    def ReportError(
+        self,
+        etype,
+        evalue,
+        etb,
+        req=None,
+        filter=None,
+        srv=None,
+        phase="N/A",
+        hname="N/A",
+        debug=0,
+    ):
+        """Log an exception, and show it to the client when debug is true.
+
+        Returns 500, or apache.DONE (-2) when a page was written.
+        """
+        import traceback
+
+        if filter is not None and req is None:
+            req = filter.req
+        try:
+            chunks = traceback.format_exception(etype, evalue, etb)
+        except Exception as error:
+            # An exception whose own methods raise: its name and place are still worth something.
+            chunks = ["Traceback (most recent call last):\n", *_safe_tb(traceback, etb)]
+            chunks.append("%s: <unprintable: %r>\n" % (etype.__name__, type(error)))
+        for chunk in chunks:
+            text = "%s %s: %s" % (phase, hname, chunk[:-1] if chunk.endswith("\n") else chunk)
+            if req is not None:
+                req.log_error(text, 3)
+            elif srv is not None:
+                srv.log_error(text, 3)
+            else:
+                _apache.log_error(text, 3)
+        if not debug or req is None or _client_is_gone(evalue):
+            return 500
+        from html import escape
+
+        page = ["\n<pre>\nMod_python error: \"%s %s\"\n\n" % (escape(phase), escape(hname))]
+        page.extend(escape(chunk) + "\n" for chunk in chunks)
+        page.append("</pre>\n")
+        text = "".join(page).encode("utf-8", "backslashreplace")
+        req.status = 500
+        req.content_type = "text/html"
+        try:
+            (filter or req).write(text)
+            if filter is not None:
+                filter.flush()
+        except OSError:
+            # The client is gone, and the error is in the log.
+            return 500
+        return -2
+
+
+def _client_is_gone(value):
+    """Whether an exception says that the client went away while something was written."""
+    return isinstance(value, OSError) and str(value).startswith(("Write failed", "Flush failed"))
+
+
+def _safe_tb(traceback, etb):
+    try:
+        return traceback.format_tb(etb)
+    except Exception:
+        return []

@@ -1,0 +1,69 @@
+//! Exceptions that leave a handler: logged, and shown to the client where PythonDebug says so. (phases.md 2.6)
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use super::callback;
+use crate::_apache::errors;
+use crate::httpd::{log, Request, Status};
+
+/// Whether an exception is SERVER_RETURN, and the result and status it carries.
+pub fn server_return<'py>(py: Python<'py>, error: &PyErr) -> Option<PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)>> {
+    if !error.is_instance(py, errors::server_return(py)) {
+        return None;
+    }
+    let args = error.value(py).getattr(pyo3::intern!(py, "args")).and_then(|args| Ok(args.cast_into::<PyTuple>()?));
+    Some(args.and_then(|args| {
+        let result = args.get_item(0)?;
+        let status = if args.len() == 2 { Some(args.get_item(1)?) } else { None };
+        Ok((result, status))
+    }))
+}
+
+/// What an error report needs to know.
+pub struct Report<'a, 'py> {
+    pub callback: &'a Bound<'py, PyAny>,
+    pub phase: &'a str,
+    pub handler: &'a str,
+    pub debug: bool,
+    /// The request object or None.
+    pub req: Option<&'a Bound<'py, PyAny>>,
+    /// The filter object or None.
+    pub filter: Option<&'a Bound<'py, PyAny>>,
+    /// The server object or None, for events without request.
+    pub srv: Option<&'a Bound<'py, PyAny>>,
+}
+
+/// `CallBack.ReportError`; its result is httpd's answer.
+#[cold]
+pub fn report(py: Python<'_>, report: &Report<'_, '_>, error: PyErr) -> Status {
+    let result = (|| -> PyResult<i32> {
+        let keywords = PyDict::new(py);
+        keywords.set_item("req", report.req)?;
+        keywords.set_item("filter", report.filter)?;
+        keywords.set_item("srv", report.srv)?;
+        keywords.set_item("phase", report.phase)?;
+        keywords.set_item("hname", report.handler)?;
+        keywords.set_item("debug", i32::from(report.debug))?;
+        let arguments = (error.get_type(py), error.value(py), error.traceback(py));
+        report.callback.call_method("ReportError", arguments, Some(&keywords))?.extract()
+    })();
+    match result {
+        Ok(status) => Status(status),
+        Err(second) => {
+            // Reporting failed itself (MemoryError, RecursionError ...): say both, somewhere.
+            for failure in [&error, &second] {
+                for line in callback::format_traceback(py, failure) {
+                    let line = format!("{} {}: {line}", report.phase, report.handler);
+                    log::main_server(log::Level::Err, &line);
+                }
+            }
+            Status::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+/// Logs an ERR line for a request.
+pub fn log_request(r: &Request, message: &str) {
+    log::request(r, log::Level::Err as i32, message.as_bytes());
+}

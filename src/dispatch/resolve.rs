@@ -1,0 +1,352 @@
+//! From `module::object` to something callable, and when to look again. (phases.md 2.3)
+//!
+//! Importing, sys.path and reloading are Python's business (`CallBack.load`) and rare. What is kept here
+//! makes sure, with a few pointer comparisons, that asking Python again would change nothing.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyAttributeError, PyRuntimeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyModule, PyString, PyType};
+
+use super::callback;
+use crate::_apache::text;
+use crate::interpreter::{GilCell, Interpreter};
+
+/// A handler to be resolved.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// `module` or `module::object`
+    pub handler: &'a CStr,
+    /// The object where the handler names none.
+    pub default: &'a CStr,
+    /// Put into sys.path; `None` also in Locations.
+    pub directory: Option<&'a CStr>,
+    /// PythonPath in force.
+    pub python_path: Option<&'a CStr>,
+    pub auto_reload: bool,
+    /// PythonDebug: imports are logged.
+    pub log: bool,
+    pub silent: bool,
+    /// See `config::hlist::Entry::id`.
+    pub id: u32,
+    /// Microseconds since the epoch.
+    pub now: i64,
+    /// The name `req`, `conn` or `fltr` that a PythonPath expression may use.
+    pub argument_name: &'a str,
+}
+
+/// A handler's module and the way to its object.
+struct Resolved {
+    module: Py<PyAny>,
+    /// The module's namespace.
+    dict: Py<PyDict>,
+    /// Its key in `sys.modules`, and that dict.
+    key: Py<PyString>,
+    modules: Py<PyDict>,
+    /// The object's name, in parts where it is dotted.
+    names: Vec<Py<PyString>>,
+    /// The directory that has to be in this `sys.path`.
+    directory: Option<(Py<PyString>, Py<PyList>)>,
+    python_path: Option<CString>,
+    file: Option<CString>,
+    /// The file's time and size when it was loaded.
+    stamp: Stamp,
+    /// When that was looked at last, in microseconds.
+    checked: AtomicI64,
+}
+
+/// What changes when a file does.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Stamp {
+    seconds: i64,
+    nanoseconds: i64,
+    size: i64,
+}
+
+impl Stamp {
+    fn of(file: Option<&CStr>) -> Self {
+        let Some(file) = file else { return Self::default() };
+        // SAFETY: stat fills a plain record, or fails.
+        unsafe {
+            let mut record: libc::stat = std::mem::zeroed();
+            if libc::stat(file.as_ptr(), &mut record) != 0 {
+                return Self::default();
+            }
+            Self {
+                seconds: record.st_mtime,
+                nanoseconds: record.st_mtime_nsec,
+                size: record.st_size,
+            }
+        }
+    }
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    handler: CString,
+    default: CString,
+    directory: Option<CString>,
+}
+
+/// What one interpreter has resolved.
+#[derive(Default)]
+struct Cache {
+    by_id: Vec<Option<Arc<Resolved>>>,
+    by_text: HashMap<Key, Arc<Resolved>>,
+}
+
+static CACHES: GilCell<Vec<Cache>> = GilCell::new(Vec::new());
+
+/// More entries than any site has handlers; a program that invents names must not fill the memory.
+const MOST_TEXTS: usize = 4096;
+
+/// How long a module is trusted before its file is looked at again.
+const RELOAD_INTERVAL: i64 = 1_000_000;
+
+/// The callable of a handler; `None` for a silent entry whose module has no such object.
+///
+/// # Errors
+/// What importing raised, or AttributeError for a missing object.
+#[inline]
+pub fn resolve<'py>(
+    py: Python<'py>,
+    interpreter: &'static Interpreter,
+    wanted: &Wanted<'_>,
+    argument: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let resolved = match find(py, interpreter, wanted) {
+        Some(known) if known.is_valid(py, wanted)? => known,
+        _ => load(py, interpreter, wanted, argument)?,
+    };
+    resolved.object(py, wanted, argument)
+}
+
+#[inline]
+fn find(py: Python<'_>, interpreter: &Interpreter, wanted: &Wanted<'_>) -> Option<Arc<Resolved>> {
+    // SAFETY: looking up and cloning an Arc runs no Python.
+    unsafe {
+        CACHES.with(py, |caches| {
+            let cache = caches.get(interpreter.index)?;
+            if wanted.id != 0 {
+                return cache.by_id.get(wanted.id as usize)?.clone();
+            }
+            // Owned keys for a look-up: only .htaccess entries come here.
+            cache.by_text.get(&key(wanted)).cloned()
+        })
+    }
+}
+
+fn key(wanted: &Wanted<'_>) -> Key {
+    Key {
+        handler: wanted.handler.to_owned(),
+        default: wanted.default.to_owned(),
+        directory: wanted.directory.map(CStr::to_owned),
+    }
+}
+
+impl Resolved {
+    /// Whether Python, asked again, would do nothing and say the same.
+    #[inline]
+    fn is_valid(&self, py: Python<'_>, wanted: &Wanted<'_>) -> PyResult<bool> {
+        if self.python_path.as_deref() != wanted.python_path {
+            return Ok(false);
+        }
+        if let Some((directory, path)) = &self.directory {
+            // Programs may have replaced the contents of sys.path.
+            if !path.bind(py).contains(directory)? {
+                return Ok(false);
+            }
+        }
+        // Somebody may have put another module in its place, or taken it out.
+        // SAFETY: a dict and a str; the result is borrowed and only compared.
+        let current = unsafe { ffi::PyDict_GetItemWithError(self.modules.as_ptr(), self.key.as_ptr()) };
+        if current != self.module.as_ptr() {
+            return if current.is_null() && PyErr::occurred(py) { Err(PyErr::fetch(py)) } else { Ok(false) };
+        }
+        if wanted.auto_reload && wanted.now - self.checked.load(Ordering::Relaxed) > RELOAD_INTERVAL {
+            self.checked.store(wanted.now, Ordering::Relaxed);
+            return Ok(Stamp::of(self.file.as_deref()) == self.stamp);
+        }
+        Ok(true)
+    }
+
+    /// The object, looked up anew each time: programs may rebind it.
+    #[inline]
+    fn object<'py>(
+        &self,
+        py: Python<'py>,
+        wanted: &Wanted<'_>,
+        argument: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let [name] = self.names.as_slice() else {
+            return walk(self.module.bind(py), &self.names, wanted.silent, argument);
+        };
+        // SAFETY: a dict and a str; the borrowed result is taken into a reference at once.
+        let found = unsafe {
+            let raw = ffi::PyDict_GetItemWithError(self.dict.as_ptr(), name.as_ptr());
+            Bound::from_borrowed_ptr_or_opt(py, raw)
+        };
+        match found {
+            Some(object) => Ok(Some(object)),
+            None if PyErr::occurred(py) => Err(PyErr::fetch(py)),
+            None if wanted.silent => Ok(None),
+            None => Err(missing(self.module.bind(py), name.bind(py))),
+        }
+    }
+}
+
+/// `AttributeError("module '/srv/x.py' contains no 'handler'")`
+fn missing(module: &Bound<'_, PyAny>, name: &Bound<'_, PyString>) -> PyErr {
+    let file = module
+        .getattr("__file__")
+        .and_then(|file| file.str())
+        .map_or_else(|_| module.to_string(), |file| file.to_string_lossy().into_owned());
+    PyAttributeError::new_err(format!("module '{file}' contains no '{}'", name.to_string_lossy()))
+}
+
+/// A dotted object: classes on the way are instantiated with the argument. (phases.md 2.3 rule 5)
+pub fn walk<'py>(
+    module: &Bound<'py, PyAny>,
+    names: &[Py<PyString>],
+    silent: bool,
+    argument: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = module.py();
+    let mut object = module.clone();
+    for (position, name) in names.iter().enumerate() {
+        let name = name.bind(py);
+        let mut parent = object;
+        let found = match parent.getattr_opt(name)? {
+            Some(found) => found,
+            None if silent => return Ok(None),
+            None if position == 0 => return Err(missing(module, name)),
+            // Python's own words.
+            None => parent.getattr(name)?,
+        };
+        object = if parent.is_instance_of::<PyType>() {
+            parent = parent.call1((argument,))?;
+            parent.getattr(name)?
+        } else {
+            found
+        };
+    }
+    Ok(Some(object))
+}
+
+/// Has Python set up sys.path and import or reload the module, and remembers what came out.
+#[cold]
+fn load(
+    py: Python<'_>,
+    interpreter: &'static Interpreter,
+    wanted: &Wanted<'_>,
+    argument: &Bound<'_, PyAny>,
+) -> PyResult<Arc<Resolved>> {
+    let callback = callback::get(py, interpreter)
+        .ok_or_else(|| PyRuntimeError::new_err("mod_python.apache could not be set up"))?;
+    let (module_name, object) = split(wanted.handler);
+    let object = object.unwrap_or(wanted.default.to_bytes());
+    let keywords = PyDict::new(py);
+    keywords.set_item("python_path", text::from_c_opt(py, wanted.python_path))?;
+    keywords.set_item("directory", text::from_c_opt(py, wanted.directory))?;
+    keywords.set_item("autoreload", wanted.auto_reload)?;
+    keywords.set_item("log", wanted.log)?;
+    let names = PyDict::new(py);
+    names.set_item(wanted.argument_name, argument)?;
+    keywords.set_item("names", names)?;
+    let sys = py.import("sys")?;
+    let before = sys.getattr("modules")?;
+    let (module, key): (Bound<'_, PyAny>, Bound<'_, PyString>) =
+        callback.call_method("load", (text::decode(py, module_name),), Some(&keywords))?.extract()?;
+    let file = module
+        .getattr_opt("__file__")?
+        .filter(|file| !file.is_none())
+        .and_then(|file| text::to_c(&file).ok());
+    let directory = match (wanted.directory, wanted.python_path) {
+        (Some(directory), None) => {
+            let path = sys.getattr("path")?.cast_into::<PyList>()?;
+            Some((text::from_c(py, directory).unbind(), path.unbind()))
+        }
+        _ => None,
+    };
+    let intern = |part: &[u8]| {
+        let name = text::decode(py, part);
+        // SAFETY: a new str, replaced by the interned one of the same text.
+        unsafe {
+            let mut raw = name.into_ptr();
+            ffi::PyUnicode_InternInPlace(&mut raw);
+            Bound::from_owned_ptr(py, raw).cast_into_unchecked::<PyString>().unbind()
+        }
+    };
+    let dict = match module.cast::<PyModule>() {
+        Ok(module) => module.dict(),
+        Err(_) => module.getattr("__dict__")?.cast_into::<PyDict>()?,
+    };
+    // What `load` saw is at least as new as this stamp only if it is not newer than the module's own
+    // note of it; a file changed in between shows as a difference next time.
+    let stamp = Stamp::of(file.as_deref());
+    let resolved = Arc::new(Resolved {
+        dict: dict.unbind(),
+        key: key.unbind(),
+        modules: before.cast_into::<PyDict>()?.unbind(),
+        names: object.split(|byte| *byte == b'.').map(intern).collect(),
+        directory,
+        python_path: wanted.python_path.map(CStr::to_owned),
+        stamp,
+        file,
+        checked: AtomicI64::new(wanted.now),
+        module: module.unbind(),
+    });
+    remember(py, interpreter, wanted, resolved.clone());
+    Ok(resolved)
+}
+
+fn remember(py: Python<'_>, interpreter: &Interpreter, wanted: &Wanted<'_>, resolved: Arc<Resolved>) {
+    // SAFETY: moving values runs no Python; what is replaced is dropped outside.
+    let _old = unsafe {
+        CACHES.with(py, |caches| {
+            if caches.len() <= interpreter.index {
+                caches.resize_with(interpreter.index + 1, Cache::default);
+            }
+            let cache = &mut caches[interpreter.index];
+            if wanted.id != 0 {
+                let id = wanted.id as usize;
+                if cache.by_id.len() <= id {
+                    cache.by_id.resize(id + 1, None);
+                }
+                return (cache.by_id[id].replace(resolved), HashMap::new());
+            }
+            let full = if cache.by_text.len() >= MOST_TEXTS {
+                std::mem::take(&mut cache.by_text)
+            } else {
+                HashMap::new()
+            };
+            (cache.by_text.insert(key(wanted), resolved), full)
+        })
+    };
+}
+
+/// Splits `module::object` at the first `::`.
+pub fn split(handler: &CStr) -> (&[u8], Option<&[u8]>) {
+    let bytes = handler.to_bytes();
+    match memchr::memmem::find(bytes, b"::") {
+        Some(at) => (&bytes[..at], Some(&bytes[at + 2..])),
+        None => (bytes, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handlers_split_at_the_first_double_colon() {
+        assert_eq!(split(c"mod"), (&b"mod"[..], None));
+        assert_eq!(split(c"pkg.mod::C.meth"), (&b"pkg.mod"[..], Some(&b"C.meth"[..])));
+        assert_eq!(split(c"a::b::c"), (&b"a"[..], Some(&b"b::c"[..])));
+    }
+}

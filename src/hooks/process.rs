@@ -1,0 +1,106 @@
+//! The server starts, its children start.
+
+use std::ffi::{c_int, CStr, CString};
+
+use crate::config::{hlist, ServerConfig};
+use crate::dispatch;
+use crate::ffi;
+use crate::httpd::guard::{self, guard};
+use crate::httpd::{locks, log, mpm, Pool, Server};
+use crate::interpreter::PYTHON_VERSION;
+
+/// httpd is about to read its configuration.
+pub unsafe extern "C" fn pre_config(
+    _conf: *mut ffi::apr_pool_t,
+    _log: *mut ffi::apr_pool_t,
+    _temp: *mut ffi::apr_pool_t,
+) -> c_int {
+    guard("pre_config", (), || {
+        guard::install_hook();
+        hlist::reset_ids();
+    });
+    ffi::OK as c_int
+}
+
+/// The configuration was read; the first of two readings is skipped.
+pub unsafe extern "C" fn post_config(
+    conf: *mut ffi::apr_pool_t,
+    _log: *mut ffi::apr_pool_t,
+    _temp: *mut ffi::apr_pool_t,
+    server: *mut ffi::server_rec,
+) -> c_int {
+    guard("post_config", ffi::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
+        // SAFETY: httpd's configuration pool and main server.
+        let (pool, server) = unsafe { (Pool::from_raw(conf), Server::from_raw(server)) };
+        log::set_main_server(server);
+        if mpm::is_preflight() {
+            return ffi::OK as c_int;
+        }
+        let component = |text: String| {
+            let text = CString::new(text).unwrap_or_default();
+            // SAFETY: httpd copies the text.
+            unsafe { ffi::ap_add_version_component(conf, text.as_ptr()) }
+        };
+        component(format!("mod_python/{}", env!("CARGO_PKG_VERSION")));
+        component(format!("Python/{PYTHON_VERSION}"));
+        match make_locks(pool, server) {
+            Ok(()) => ffi::OK as c_int,
+            Err(message) => {
+                log::startup(server, log::Level::Err, &message);
+                ffi::HTTP_INTERNAL_SERVER_ERROR as c_int
+            }
+        }
+    })
+}
+
+/// How many global mutexes there are without a PythonOption.
+const DEFAULT_LOCKS: usize = 8;
+
+fn make_locks(pool: &Pool, server: &Server) -> Result<(), String> {
+    let config = ServerConfig::of(server);
+    let option = |key: &CStr| config.and_then(|config| config.option(key));
+    let wanted = match option(c"mod_python.mutex_locks") {
+        None => DEFAULT_LOCKS,
+        Some(text) => match text.to_str().ok().and_then(|text| text.trim().parse().ok()) {
+            Some(number) => number,
+            None => {
+                log::startup(server, log::Level::Warning, &format!("MP0202: PythonOption mod_python.mutex_locks {text:?} is not a number; {DEFAULT_LOCKS} are made"));
+                DEFAULT_LOCKS
+            }
+        },
+    };
+    let (count, processes, threads) = locks::sensible(wanted);
+    let directory = option(c"mod_python.mutex_directory").unwrap_or(c"/tmp");
+    let notice = |message: String| log::startup_quiet(server, log::Level::Notice, &message);
+    notice(format!("mod_python: Creating {count} session mutexes based on {processes} max processes and {threads} max threads."));
+    notice(format!("mod_python: using mutex_directory {} ", directory.to_string_lossy()));
+    match locks::create(pool, directory, count) {
+        Ok(made) if made < count => {
+            log::startup(server, log::Level::Warning, &format!("MP0203: only {made} of {count} global mutexes could be made"));
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!(
+            "MP0204: {error}; the directory for mutexes is {} (PythonOption mod_python.mutex_directory)",
+            directory.to_string_lossy()
+        )),
+    }
+}
+
+/// A child was forked.
+pub unsafe extern "C" fn child_init(pool: *mut ffi::apr_pool_t, server: *mut ffi::server_rec) {
+    guard("child_init", (), || {
+        // SAFETY: the child's pool and the main server.
+        let (pool, server) = unsafe { (Pool::from_raw(pool), Server::from_raw(server)) };
+        dispatch::child::init(pool, server, inittab);
+    });
+}
+
+/// Makes our built-in modules known to Python before it starts.
+fn inittab() {
+    use crate::_apache::_apachemodule::_apache;
+    pyo3::append_to_inittab!(_apache);
+}
+
+/// A filter directive names a filter.
+pub fn register_filter(_name: &CStr, _is_input: bool) {}

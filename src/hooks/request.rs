@@ -1,0 +1,146 @@
+//! The phases of a request; only what httpd needs beside the handlers' own result is decided here.
+
+use std::ffi::c_int;
+
+use crate::_apache::request_config::{has_cleanup_handler, RequestState};
+use crate::config::phase::Phase;
+use crate::config::DirConfig;
+use crate::dispatch;
+use crate::dispatch::error::log_request;
+use crate::ffi;
+use crate::httpd::guard::guard;
+use crate::httpd::{Request, Status};
+
+/// Runs a hook's body behind the panic boundary.
+///
+/// # Safety
+/// `r` is what httpd gave the hook.
+#[inline]
+unsafe fn hook(r: *mut ffi::request_rec, name: &'static str, body: impl FnOnce(&Request) -> Status) -> c_int {
+    guard(name, Status::INTERNAL_SERVER_ERROR, || {
+        // SAFETY: live for the length of the hook (caller).
+        body(unsafe { Request::from_raw(r) })
+    })
+    .0
+}
+
+/// Hooks that only run the handlers of their phase.
+macro_rules! plain_hooks {
+    ($($name:ident = $phase:ident),* $(,)?) => { $(
+        pub unsafe extern "C" fn $name(r: *mut ffi::request_rec) -> c_int {
+            // SAFETY: httpd's request.
+            unsafe { hook(r, stringify!($name), |r| dispatch::request::run(Phase::$phase, r)) }
+        }
+    )* };
+}
+
+plain_hooks! { access_checker = Access, auth_checker = Authz, type_checker = Type }
+
+/// Tells later phases that the server's own PythonInitHandler has run.
+const INIT_RAN: &std::ffi::CStr = c"python_init_ran";
+
+pub unsafe extern "C" fn post_read_request(r: *mut ffi::request_rec) -> c_int {
+    // SAFETY: httpd's request.
+    unsafe {
+        hook(r, "post_read_request", |r| {
+            let init = init(r);
+            if init != Status::OK && init != Status::DECLINED {
+                return init;
+            }
+            dispatch::request::run(Phase::PostReadRequest, r)
+        })
+    }
+}
+
+/// Runs PythonInitHandler once: as soon as one is in scope.
+fn init(r: &Request) -> Status {
+    let configured = DirConfig::of(r)
+        .is_some_and(|config| config.handlers(Phase::Init, r.filename()).is_some());
+    if !configured || r.notes().get(INIT_RAN).is_some() {
+        return Status::DECLINED;
+    }
+    r.notes().set(INIT_RAN, c"1");
+    dispatch::request::run(Phase::Init, r)
+}
+
+pub unsafe extern "C" fn translate_name(r: *mut ffi::request_rec) -> c_int {
+    // SAFETY: httpd's request.
+    unsafe {
+        hook(r, "translate_name", |r| {
+            let result = dispatch::request::run(Phase::Trans, r);
+            // A Location with Python handlers needs no file. (directives.md 1.15)
+            if result == Status::DECLINED && DirConfig::of(r).is_some_and(|config| config.is_location) {
+                return Status::OK;
+            }
+            result
+        })
+    }
+}
+
+pub unsafe extern "C" fn header_parser(r: *mut ffi::request_rec) -> c_int {
+    // SAFETY: httpd's request.
+    unsafe {
+        hook(r, "header_parser", |r| {
+            let init = init(r);
+            if init != Status::OK && init != Status::DECLINED {
+                return init;
+            }
+            dispatch::request::run(Phase::HeaderParser, r)
+        })
+    }
+}
+
+pub unsafe extern "C" fn check_user_id(r: *mut ffi::request_rec) -> c_int {
+    // SAFETY: httpd's request.
+    unsafe {
+        hook(r, "check_user_id", |r| {
+            let result = dispatch::request::run(Phase::Authen, r);
+            if result == Status::OK && r.user().is_none() {
+                log_request(r, "python_handler: After PythonAuthenHandler req->user is NULL. Assign something to req.user if returning OK to avoid this error.");
+                return Status::INTERNAL_SERVER_ERROR;
+            }
+            if result == Status::UNAUTHORIZED {
+                r.note_basic_auth_failure();
+            }
+            result
+        })
+    }
+}
+
+pub unsafe extern "C" fn fixups(r: *mut ffi::request_rec) -> c_int {
+    // SAFETY: httpd's request.
+    unsafe {
+        hook(r, "fixups", |r| {
+            expect_cleanup(r);
+            dispatch::request::run(Phase::Fixup, r)
+        })
+    }
+}
+
+pub unsafe extern "C" fn handler(r: *mut ffi::request_rec) -> c_int {
+    // SAFETY: httpd's request.
+    unsafe {
+        hook(r, "handler", |r| match r.handler().map(std::ffi::CStr::to_bytes) {
+            Some(b"mod_python" | b"python-program") => dispatch::request::run(Phase::Handler, r),
+            _ => Status::DECLINED,
+        })
+    }
+}
+
+pub unsafe extern "C" fn log_transaction(r: *mut ffi::request_rec) -> c_int {
+    // SAFETY: httpd's request.
+    unsafe {
+        hook(r, "log_transaction", |r| {
+            expect_cleanup(r);
+            dispatch::request::run(Phase::Log, r)
+        })
+    }
+}
+
+/// Makes sure the request's end is noticed where a PythonCleanupHandler is configured, also if no other
+/// Python runs.
+fn expect_cleanup(r: &Request) {
+    if has_cleanup_handler(r) && crate::interpreter::is_running() {
+        RequestState::of(r);
+    }
+}
