@@ -10,7 +10,7 @@ use super::hlistobject::HList;
 use super::requestobject::RequestObject;
 use super::serverobject::ServerObject;
 use super::tableobject::{TableIterator, TableObject};
-use super::{child_cleanup, config_tree as tree, errors, global_lock, text};
+use super::{child_cleanup, config_tree as tree, errors, forms, global_lock, parse_qs, text};
 use crate::httpd::{constants, finfo, log, mpm, Error};
 use crate::interpreter::{registry, thread};
 
@@ -20,7 +20,11 @@ use crate::interpreter::{registry, thread};
 /// is an mp_server or None.
 #[pyfunction]
 #[pyo3(signature = (message, level = None, server = None))]
-fn log_error(message: &Bound<'_, PyAny>, level: Option<i32>, server: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+fn log_error(
+    message: &Bound<'_, PyAny>,
+    level: Option<i32>,
+    server: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
     let server = match server.filter(|server| !server.is_none()) {
         None => None,
         Some(server) => Some(
@@ -29,7 +33,9 @@ fn log_error(message: &Bound<'_, PyAny>, level: Option<i32>, server: Option<&Bou
                 .map_err(|_| PyTypeError::new_err("bad argument type for built-in operation"))?,
         ),
     };
-    let Some(bytes) = super::log_message(message)? else { return Ok(()) };
+    let Some(bytes) = super::log_message(message)? else {
+        return Ok(());
+    };
     let level = level.unwrap_or(log::Level::Err as i32);
     let server = server.map(|server| server.get().server());
     thread::detach(message.py(), || log::server(server, level, &bytes));
@@ -51,8 +57,9 @@ fn server_root(py: Python<'_>) -> Bound<'_, PyString> {
 /// What the MPM is: code is one of apache.AP_MPMQ_*; 0 for codes it does not know.
 #[pyfunction]
 fn mpm_query(code: &Bound<'_, PyAny>) -> PyResult<i32> {
-    let code: i32 =
-        code.extract().map_err(|_| PyTypeError::new_err("The argument must be an integer"))?;
+    let code: i32 = code
+        .extract()
+        .map_err(|_| PyTypeError::new_err("The argument must be an integer"))?;
     Ok(mpm::query(code))
 }
 
@@ -66,13 +73,23 @@ fn register_cleanup(
     data: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let Ok(server) = server.cast::<ServerObject>() else {
-        return Err(PyValueError::new_err("second argument must be a server object"));
+        return Err(PyValueError::new_err(
+            "second argument must be a server object",
+        ));
     };
     if !f.is_callable() {
-        return Err(PyValueError::new_err("third argument must be a callable object"));
+        return Err(PyValueError::new_err(
+            "third argument must be a callable object",
+        ));
     }
     let name = text::to_c_arg(interpreter)?;
-    child_cleanup::register(f.py(), registry::find(&name), server.get().server(), f, data);
+    child_cleanup::register(
+        f.py(),
+        registry::find(&name),
+        server.get().server(),
+        f,
+        data,
+    );
     Ok(())
 }
 
@@ -124,6 +141,10 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(global_lock::_global_lock, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_trylock, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_unlock, module)?)?;
+    module.add_function(wrap_pyfunction!(parse_qs::parse_qs, module)?)?;
+    module.add_function(wrap_pyfunction!(parse_qs::parse_qsl, module)?)?;
+    module.add_function(wrap_pyfunction!(forms::_form_pairs, module)?)?;
+    module.add_function(wrap_pyfunction!(forms::_form_parts, module)?)?;
     for (name, value) in constants::ALL {
         module.add(*name, *value)?;
     }

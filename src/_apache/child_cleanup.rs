@@ -26,7 +26,9 @@ pub fn register(
     function: &Bound<'_, PyAny>,
     data: Option<&Bound<'_, PyAny>>,
 ) {
-    let Some(interpreter) = interpreter.or_else(interpreter::registry::main) else { return };
+    let Some(interpreter) = interpreter.or_else(interpreter::registry::main) else {
+        return;
+    };
     let cleanup = Cleanup {
         interpreter,
         server: server.as_ptr(),
@@ -48,7 +50,9 @@ pub unsafe fn is_empty() -> bool {
 
 /// Calls all of them, newest first, also those registered meanwhile.
 pub fn run_all() {
-    let Some(main) = interpreter::registry::main() else { return };
+    let Some(main) = interpreter::registry::main() else {
+        return;
+    };
     loop {
         // SAFETY: `pop` runs no Python.
         let next = interpreter::enter(main, |py| unsafe { CLEANUPS.with(py, Vec::pop) });
@@ -70,10 +74,20 @@ pub fn run_all() {
 /// The two log lines of a cleanup that raised. (phases.md 2.9)
 pub fn describe_failure(py: Python<'_>, function: &Bound<'_, PyAny>, error: &PyErr) -> [String; 2] {
     let text = |object: &Bound<'_, PyAny>| {
-        object.str().map_or_else(|_| "<unprintable>".to_string(), |s| s.to_string_lossy().into_owned())
+        object.str().map_or_else(
+            |_| "<unprintable>".to_string(),
+            |s| s.to_string_lossy().into_owned(),
+        )
     };
     [
-        format!("python_cleanup: Error calling cleanup object {}", text(function)),
-        format!("    {}: {}", text(error.get_type(py).as_any()), text(error.value(py).as_any())),
+        format!(
+            "python_cleanup: Error calling cleanup object {}",
+            text(function)
+        ),
+        format!(
+            "    {}: {}",
+            text(error.get_type(py).as_any()),
+            text(error.value(py).as_any())
+        ),
     ]
 }

@@ -29,13 +29,23 @@ fn fill_options(table: &Table, options: &Overlay<'_, PythonOption<'_>>, keep_emp
 }
 
 /// `req.get_config()`
-pub fn settings<'py>(py: Python<'py>, state: &Arc<RequestState>) -> PyResult<Bound<'py, TableObject>> {
-    make(py, state, |table, config| fill_settings(table, &config.settings))
+pub fn settings<'py>(
+    py: Python<'py>,
+    state: &Arc<RequestState>,
+) -> PyResult<Bound<'py, TableObject>> {
+    make(py, state, |table, config| {
+        fill_settings(table, &config.settings)
+    })
 }
 
 /// `req.get_options()`, without options that are set to nothing.
-pub fn options<'py>(py: Python<'py>, state: &Arc<RequestState>) -> PyResult<Bound<'py, TableObject>> {
-    make(py, state, |table, config| fill_options(table, &config.options, false))
+pub fn options<'py>(
+    py: Python<'py>,
+    state: &Arc<RequestState>,
+) -> PyResult<Bound<'py, TableObject>> {
+    make(py, state, |table, config| {
+        fill_options(table, &config.options, false)
+    })
 }
 
 fn make<'py>(
@@ -70,7 +80,10 @@ pub fn of_server(py: Python<'_>, server: &Server, kind: Kind) -> PyResult<Py<Tab
     // SAFETY: taking a reference runs no Python.
     let known = unsafe {
         SERVER_TABLES.with(py, |tables| {
-            tables.get_or_insert_default().get(&key).map(|table| table.clone_ref(py))
+            tables
+                .get_or_insert_default()
+                .get(&key)
+                .map(|table| table.clone_ref(py))
         })
     };
     if let Some(table) = known {
@@ -89,7 +102,9 @@ pub fn of_server(py: Python<'_>, server: &Server, kind: Kind) -> PyResult<Py<Tab
     // SAFETY: the key is new: nothing is dropped.
     unsafe {
         SERVER_TABLES.with(py, |tables| {
-            tables.get_or_insert_default().insert(key, table.clone_ref(py));
+            tables
+                .get_or_insert_default()
+                .insert(key, table.clone_ref(py));
         });
     }
     Ok(table)

@@ -24,7 +24,10 @@ pub struct ConnObject {
 impl ConnObject {
     /// A wrapper of a connection.
     pub fn new(state: Arc<ConnState>) -> Self {
-        Self { state, hlist: GilCell::new(None) }
+        Self {
+            state,
+            hlist: GilCell::new(None),
+        }
     }
 
     /// Shows the handler that runs.

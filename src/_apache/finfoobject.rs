@@ -15,8 +15,19 @@ pub struct FileInfo {
 
 /// The attributes in the order of their indexes.
 const NAMES: [&str; 13] = [
-    "protection", "inode", "device", "nlink", "user", "group", "size", "atime", "mtime", "ctime",
-    "fname", "name", "filetype",
+    "protection",
+    "inode",
+    "device",
+    "nlink",
+    "user",
+    "group",
+    "size",
+    "atime",
+    "mtime",
+    "ctime",
+    "fname",
+    "name",
+    "filetype",
 ];
 
 impl FileInfo {
@@ -39,8 +50,12 @@ impl FileInfo {
             7 => number(finfo::ATIME, f.atime / 1_000_000),
             8 => number(finfo::MTIME, f.mtime / 1_000_000),
             9 => number(finfo::CTIME, f.ctime / 1_000_000),
-            10 => Ok(text::from_c_opt(py, f.fname.as_deref()).into_pyobject(py)?.into_any()),
-            11 => Ok(text::from_c_opt(py, f.name.as_deref()).into_pyobject(py)?.into_any()),
+            10 => Ok(text::from_c_opt(py, f.fname.as_deref())
+                .into_pyobject(py)?
+                .into_any()),
+            11 => Ok(text::from_c_opt(py, f.name.as_deref())
+                .into_pyobject(py)?
+                .into_any()),
             12 => Ok(f.filetype.into_pyobject(py)?.into_any()),
             _ => Err(PyIndexError::new_err("tuple index out of range")),
         }
@@ -49,14 +64,20 @@ impl FileInfo {
 
 #[pymethods]
 impl FileInfo {
-    fn __getattr__<'py>(&self, py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    fn __getattr__<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let name = name.to_string_lossy();
         if name == "valid" {
             return Ok(self.inner.valid.into_pyobject(py)?.into_any());
         }
         match NAMES.iter().position(|known| *known == name) {
             Some(index) => self.item(py, index),
-            None => Err(PyAttributeError::new_err(format!("class 'mp_finfo' has no attribute '{name}'"))),
+            None => Err(PyAttributeError::new_err(format!(
+                "class 'mp_finfo' has no attribute '{name}'"
+            ))),
         }
     }
 
@@ -74,7 +95,9 @@ impl FileInfo {
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let items = (0..NAMES.len()).map(|index| self.item(py, index)).collect::<PyResult<Vec<_>>>()?;
+        let items = (0..NAMES.len())
+            .map(|index| self.item(py, index))
+            .collect::<PyResult<Vec<_>>>()?;
         Ok(PyTuple::new(py, items)?.try_iter()?.into_any())
     }
 
@@ -84,9 +107,19 @@ impl FileInfo {
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let fields = PyDict::new(py);
-        let order = ["fname", "filetype", "valid"].into_iter().chain(
-            ["protection", "user", "group", "size", "inode", "device", "nlink", "atime", "mtime", "ctime", "name"],
-        );
+        let order = ["fname", "filetype", "valid"].into_iter().chain([
+            "protection",
+            "user",
+            "group",
+            "size",
+            "inode",
+            "device",
+            "nlink",
+            "atime",
+            "mtime",
+            "ctime",
+            "name",
+        ]);
         for name in order {
             fields.set_item(name, self.__getattr__(py, &PyString::new(py, name))?)?;
         }

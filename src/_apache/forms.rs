@@ -105,8 +105,15 @@ pub fn _form_parts<'py>(
     refuse: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let content_type = text::encode(content_type)?;
-    parse_parts(read, block, &content_type, self::limits(limits), known, begin)
-        .map_err(|stop| stop.into_py(refuse))
+    parse_parts(
+        read,
+        block,
+        &content_type,
+        self::limits(limits),
+        known,
+        begin,
+    )
+    .map_err(|stop| stop.into_py(refuse))
 }
 
 fn parse_parts<'py>(
@@ -125,7 +132,10 @@ fn parse_parts<'py>(
         collected: Vec::new(),
     };
     loop {
-        let chunk = read.call1((block,))?.cast_into::<PyBytes>().map_err(PyErr::from)?;
+        let chunk = read
+            .call1((block,))?
+            .cast_into::<PyBytes>()
+            .map_err(PyErr::from)?;
         if chunk.as_bytes().is_empty() {
             return parser.finish(&mut sink);
         }
@@ -153,10 +163,16 @@ impl Sink for Parts<'_> {
         let options = |value: &Option<Value>| {
             PyList::new(
                 py,
-                value.iter().flat_map(|value| &value.parameters).map(|(name, value)| (text(name), text(value))),
+                value
+                    .iter()
+                    .flat_map(|value| &value.parameters)
+                    .map(|(name, value)| (text(name), text(value))),
             )
         };
-        let content_type = part.content_type.as_ref().map(|value| value.first.as_slice());
+        let content_type = part
+            .content_type
+            .as_ref()
+            .map(|value| value.first.as_slice());
         let content_type = match content_type {
             None => intern!(py, "text/plain").clone(),
             Some(value) if value.contains(&b'/') => text(value),
@@ -164,7 +180,9 @@ impl Sink for Parts<'_> {
         };
         let headers = PyList::new(
             py,
-            part.headers.iter().map(|(name, value)| (text::decode(py, name), text::decode(py, value))),
+            part.headers
+                .iter()
+                .map(|(name, value)| (text::decode(py, name), text::decode(py, value))),
         )?;
         let result = self.begin.call1((
             part.name.as_deref().map(text),

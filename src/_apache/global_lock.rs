@@ -10,9 +10,15 @@ use crate::httpd::{log, Server};
 use crate::interpreter::thread::detach;
 
 /// Which lock a call means.
-fn choose(server: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>, index: isize) -> PyResult<(usize, *mut crate::httpd::server::Raw)> {
+fn choose(
+    server: &Bound<'_, PyAny>,
+    key: &Bound<'_, PyAny>,
+    index: isize,
+) -> PyResult<(usize, *mut crate::httpd::server::Raw)> {
     let Ok(server) = server.cast::<ServerObject>() else {
-        return Err(PyTypeError::new_err("First argument must be a server object"));
+        return Err(PyTypeError::new_err(
+            "First argument must be a server object",
+        ));
     };
     let server = server.get().server();
     let count = locks::count();
@@ -22,9 +28,14 @@ fn choose(server: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>, index: isize) -> Py
         Err(_) => usize::MAX,
     };
     if index >= count {
-        let message = format!("Index {} is out of range for number of global mutex locks", index as isize);
+        let message = format!(
+            "Index {} is out of range for number of global mutex locks",
+            index as isize
+        );
         log::server(Some(server), log::Level::Warning as i32, message.as_bytes());
-        return Err(PyValueError::new_err("Lock index is out of range for number of global mutex locks"));
+        return Err(PyValueError::new_err(
+            "Lock index is out of range for number of global mutex locks",
+        ));
     }
     Ok((index, server.as_ptr()))
 }
@@ -39,7 +50,11 @@ fn index_of(key: &Bound<'_, PyAny>, count: usize) -> PyResult<usize> {
     let bytes: &[u8] = if let Ok(bytes) = key.cast::<PyBytes>() {
         bytes.as_bytes()
     } else {
-        text = if key.is_instance_of::<PyString>() { super::text::encode(key)?.into_owned() } else { key.repr()?.to_string_lossy().into_owned().into_bytes() };
+        text = if key.is_instance_of::<PyString>() {
+            super::text::encode(key)?.into_owned()
+        } else {
+            key.repr()?.to_string_lossy().into_owned().into_bytes()
+        };
         &text
     };
     if count < 2 {
@@ -53,7 +68,12 @@ fn index_of(key: &Bound<'_, PyAny>, count: usize) -> PyResult<usize> {
 }
 
 #[cold]
-fn failed(server: *mut crate::httpd::server::Raw, what: &str, index: usize, error: &crate::httpd::Error) -> PyErr {
+fn failed(
+    server: *mut crate::httpd::server::Raw,
+    what: &str,
+    index: usize,
+    error: &crate::httpd::Error,
+) -> PyErr {
     // SAFETY: servers live as long as the child.
     let server = unsafe { Server::from_raw(server) };
     let message = format!("Failed to {what} global mutex lock at index {index}: {error}");
@@ -67,23 +87,39 @@ fn failed(server: *mut crate::httpd::server::Raw, what: &str, index: usize, erro
 /// of range, and when the operating system refuses.
 #[pyfunction]
 #[pyo3(signature = (server, key, index = -1))]
-pub fn _global_lock(server: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>, index: isize) -> PyResult<()> {
+pub fn _global_lock(
+    server: &Bound<'_, PyAny>,
+    key: &Bound<'_, PyAny>,
+    index: isize,
+) -> PyResult<()> {
     let (index, raw) = choose(server, key, index)?;
-    detach(key.py(), || locks::get(index).lock()).map_err(|error| failed(raw, "acquire", index, &error))
+    detach(key.py(), || locks::get(index).lock())
+        .map_err(|error| failed(raw, "acquire", index, &error))
 }
 
 /// Takes the lock if it is free; True when it was.
 #[pyfunction]
 #[pyo3(signature = (server, key, index = -1))]
-pub fn _global_trylock(server: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>, index: isize) -> PyResult<bool> {
+pub fn _global_trylock(
+    server: &Bound<'_, PyAny>,
+    key: &Bound<'_, PyAny>,
+    index: isize,
+) -> PyResult<bool> {
     let (index, raw) = choose(server, key, index)?;
-    detach(key.py(), || locks::get(index).trylock()).map_err(|error| failed(raw, "acquire", index, &error))
+    detach(key.py(), || locks::get(index).trylock())
+        .map_err(|error| failed(raw, "acquire", index, &error))
 }
 
 /// Gives the lock back. Raises ValueError when it is not held.
 #[pyfunction]
 #[pyo3(signature = (server, key, index = -1))]
-pub fn _global_unlock(server: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>, index: isize) -> PyResult<()> {
+pub fn _global_unlock(
+    server: &Bound<'_, PyAny>,
+    key: &Bound<'_, PyAny>,
+    index: isize,
+) -> PyResult<()> {
     let (index, raw) = choose(server, key, index)?;
-    locks::get(index).unlock().map_err(|error| failed(raw, "release", index, &error))
+    locks::get(index)
+        .unlock()
+        .map_err(|error| failed(raw, "release", index, &error))
 }

@@ -28,21 +28,28 @@ pub struct HList {
 impl HList {
     /// A list standing at a position.
     pub fn new(entries: Vec<Entry>, position: usize) -> Self {
-        Self { entries: GilCell::new(entries), position: GilCell::new(position) }
+        Self {
+            entries: GilCell::new(entries),
+            position: GilCell::new(position),
+        }
     }
 
     /// The entry it stands at; `None` past the end.
     pub fn current(&self, py: Python<'_>) -> Option<Entry> {
         let position = self.position.get(py);
         // SAFETY: cloning runs no Python.
-        unsafe { self.entries.with(py, |entries| entries.get(position).cloned()) }
+        unsafe {
+            self.entries
+                .with(py, |entries| entries.get(position).cloned())
+        }
     }
 
     /// Moves on; past the end nothing happens.
     pub fn advance(&self, py: Python<'_>) {
         // SAFETY: `len` runs no Python.
         let length = unsafe { self.entries.with(py, |entries| entries.len()) };
-        self.position.replace(py, (self.position.get(py) + 1).min(length));
+        self.position
+            .replace(py, (self.position.get(py) + 1).min(length));
     }
 
     /// Appends a handler, which the running loop will reach.
@@ -62,7 +69,8 @@ impl HList {
     /// The handler as configured, `module::object`; None past the end.
     #[getter]
     fn handler<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
-        self.current(py).map(|entry| text::from_c(py, &entry.handler))
+        self.current(py)
+            .map(|entry| text::from_c(py, &entry.handler))
     }
 
     /// 1 when a missing object is no error (PythonHandlerModule); None past the end.
@@ -80,7 +88,9 @@ impl HList {
     /// The directory of the directive, or the text of its <Location>; None where there is none.
     #[getter]
     fn directory<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
-        self.current(py).and_then(|entry| entry.directory).map(|dir| text::from_c(py, &dir))
+        self.current(py)
+            .and_then(|entry| entry.directory)
+            .map(|dir| text::from_c(py, &dir))
     }
 
     /// Past the end every name reads as None; the dispatcher of old tested for the end that way.
@@ -92,9 +102,14 @@ impl HList {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let Some(entry) = self.current(py) else { return Ok("{}".into()) };
+        let Some(entry) = self.current(py) else {
+            return Ok("{}".into());
+        };
         let quoted = |text: &std::ffi::CStr| -> PyResult<String> {
-            Ok(text::from_c(py, text).repr()?.to_string_lossy().into_owned())
+            Ok(text::from_c(py, text)
+                .repr()?
+                .to_string_lossy()
+                .into_owned())
         };
         let directory = match &entry.directory {
             Some(directory) => format!(",'directory':{}", quoted(directory)?),

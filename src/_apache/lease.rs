@@ -69,7 +69,10 @@ impl Gate {
     #[inline]
     pub fn enter(&self, _py: Python<'_>) -> Entered {
         self.depth.set(self.depth.get() + 1);
-        Entered { owner: self.owner.replace(0), nested: self.nested.replace(0) }
+        Entered {
+            owner: self.owner.replace(0),
+            nested: self.nested.replace(0),
+        }
     }
 
     /// The callback returns to httpd; waits for operations that other threads have begun.
@@ -155,5 +158,7 @@ impl Gate {
 /// What a use after the end raises.
 #[cold]
 pub fn gone(what: &str) -> PyErr {
-    PyRuntimeError::new_err(format!("the {what} is over: this object can no longer be used"))
+    PyRuntimeError::new_err(format!(
+        "the {what} is over: this object can no longer be used"
+    ))
 }

@@ -2,8 +2,8 @@
 
 pub mod _apachemodule;
 pub mod child_cleanup;
-pub mod configtable;
 pub mod config_tree;
+pub mod configtable;
 pub mod connobject;
 pub mod errors;
 pub mod finfoobject;

@@ -13,9 +13,9 @@ use crate::config::interp_name::{self, Name};
 use crate::config::phase::Phase;
 use crate::config::DirConfig;
 use crate::httpd::conn::Raw as RawConn;
+use crate::httpd::guard::guard;
 use crate::httpd::pool::CleanupStatus;
 use crate::httpd::request::Raw as RawRequest;
-use crate::httpd::guard::guard;
 use crate::httpd::{Conn, Request};
 use crate::interpreter::{self, GilCell, Interpreter};
 
@@ -43,7 +43,10 @@ impl ConnState {
     }
 
     fn make(c: &Conn) -> &Arc<ConnState> {
-        let state = Arc::new(ConnState { gate: Gate::new(), conn: GilCell::new(c.as_ptr()) });
+        let state = Arc::new(ConnState {
+            gate: Gate::new(),
+            conn: GilCell::new(c.as_ptr()),
+        });
         let slot = Box::into_raw(Box::new(state));
         c.set_module_config(slot as *mut c_void);
         // SAFETY: the box is freed by the cleanup alone.
@@ -216,7 +219,8 @@ impl RequestState {
         r.set_module_config(std::ptr::from_ref(slot) as *mut c_void);
         // SAFETY: the slot lies in the pool itself and holds one reference, which the cleanup gives back.
         unsafe {
-            r.pool().on_clear(std::ptr::from_ref(slot) as *mut c_void, request_over);
+            r.pool()
+                .on_clear(std::ptr::from_ref(slot) as *mut c_void, request_over);
         }
         slot
     }
@@ -254,8 +258,11 @@ impl RequestState {
     pub fn run(&self, py: Python<'_>, entries: &[Entry<'_>]) {
         // Dropped last: a destructor may look at the new list.
         let _old = self.hlist.take(py);
-        let running =
-            Running { entries: entries.as_ptr() as *const Entry<'static>, count: entries.len(), position: 0 };
+        let running = Running {
+            entries: entries.as_ptr() as *const Entry<'static>,
+            count: entries.len(),
+            position: 0,
+        };
         self.running.replace(py, Some(running));
     }
 
@@ -273,7 +280,9 @@ impl RequestState {
         if let Some(list) = self.hlist_made(py) {
             return Ok(Some(list));
         }
-        let Some(running) = self.running.get(py) else { return Ok(None) };
+        let Some(running) = self.running.get(py) else {
+            return Ok(None);
+        };
         // SAFETY: the entries live in a configuration in force for this request, which is alive.
         let entries = unsafe { std::slice::from_raw_parts(running.entries, running.count) };
         let owned = entries.iter().map(|entry| own_entry(r, entry)).collect();
@@ -286,14 +295,20 @@ impl RequestState {
     #[inline]
     pub fn hlist_made<'py>(&self, py: Python<'py>) -> Option<Bound<'py, HList>> {
         // SAFETY: taking a reference runs no Python.
-        unsafe { self.hlist.with(py, |list| list.as_ref().map(|list| list.bind(py).clone())) }
+        unsafe {
+            self.hlist
+                .with(py, |list| list.as_ref().map(|list| list.bind(py).clone()))
+        }
     }
 
     /// The request's Python object, made on first use.
     #[inline]
     pub fn object<'py>(this: &Arc<Self>, py: Python<'py>) -> PyResult<Bound<'py, RequestObject>> {
         // SAFETY: taking a reference runs no Python.
-        let known = unsafe { this.object.with(py, |object| object.as_ref().map(|o| o.bind(py).clone())) };
+        let known = unsafe {
+            this.object
+                .with(py, |object| object.as_ref().map(|o| o.bind(py).clone()))
+        };
         match known {
             Some(object) => Ok(object),
             None => {
@@ -306,7 +321,9 @@ impl RequestState {
 
     /// The name of the interpreter that serves the request, by the rules of the running phase.
     pub fn interpreter_name<'a>(&self, r: &'a Request) -> Name<'a> {
-        let Some(config) = DirConfig::of(r) else { return Name::Main };
+        let Some(config) = DirConfig::of(r) else {
+            return Name::Main;
+        };
         interp_name::for_request(config, r, || {
             // SAFETY: set by dispatches of this request, under the GIL, which the caller holds; the
             // entries live in a configuration in force for the request.
@@ -323,7 +340,11 @@ impl RequestState {
         // SAFETY: cloning entries runs no Python.
         unsafe {
             self.added.with(py, |added| {
-                let taken = added.iter().filter(|a| a.phase == phase).map(|a| a.entry.clone()).collect();
+                let taken = added
+                    .iter()
+                    .filter(|a| a.phase == phase)
+                    .map(|a| a.entry.clone())
+                    .collect();
                 added.retain(|a| a.phase != phase);
                 taken
             })
@@ -336,7 +357,9 @@ impl RequestState {
     /// Called by httpd's thread that runs the request, while no Python code can run for it.
     pub unsafe fn has_added(&self, phase: Phase) -> bool {
         // SAFETY: additions need an open gate, which only this thread opens (caller).
-        unsafe { self.added.peek() }.iter().any(|added| added.phase == phase)
+        unsafe { self.added.peek() }
+            .iter()
+            .any(|added| added.phase == phase)
     }
 
     /// The filter registered on this request under a name; the latest wins.
@@ -361,14 +384,18 @@ impl RequestState {
 pub fn own_entry(r: &Request, entry: &Entry<'_>) -> hlistobject::Entry {
     hlistobject::Entry {
         handler: entry.handler.to_owned(),
-        directory: entry.directory.resolve(r.pool(), r.filename()).map(CStr::to_owned),
+        directory: entry
+            .directory
+            .resolve(r.pool(), r.filename())
+            .map(CStr::to_owned),
         is_location: entry.is_location,
         silent: entry.silent,
     }
 }
 
 /// Runs when a request is over and something of Python's is left; set by `dispatch`, which calls in.
-static RUN_CLEANUPS: std::sync::OnceLock<fn(Python<'_>, &Arc<RequestState>)> = std::sync::OnceLock::new();
+static RUN_CLEANUPS: std::sync::OnceLock<fn(Python<'_>, &Arc<RequestState>)> =
+    std::sync::OnceLock::new();
 
 /// Tells how the cleanups of a request are run.
 pub fn set_run_cleanups(run: fn(Python<'_>, &Arc<RequestState>)) {
@@ -388,7 +415,9 @@ extern "C" fn request_over(data: *mut c_void) -> CleanupStatus {
         }
         // SAFETY: set by dispatches only, and this thread is in none.
         let interpreter = unsafe { *state.interpreter.peek() }.or_else(interpreter::registry::main);
-        let Some(interpreter) = interpreter else { return };
+        let Some(interpreter) = interpreter else {
+            return;
+        };
         interpreter::enter(interpreter, |py| {
             if let Some(run) = RUN_CLEANUPS.get() {
                 let entered = state.conn.gate.enter(py);

@@ -26,10 +26,18 @@ pub fn add_handler(
     let known = Phase::from_directive(phase.to_bytes())
         .filter(|phase| !matches!(phase, Phase::Cleanup | Phase::Connection));
     let Some(phase) = known else {
-        return Err(PyIndexError::new_err(format!("Invalid phase: {}", phase.to_string_lossy())));
+        return Err(PyIndexError::new_err(format!(
+            "Invalid phase: {}",
+            phase.to_string_lossy()
+        )));
     };
     let directory = directory(req, dir, 3)?;
-    let entry = Entry { handler, directory, is_location: false, silent: false };
+    let entry = Entry {
+        handler,
+        directory,
+        is_location: false,
+        silent: false,
+    };
     if req.state.phase.get(py) == Some(phase) {
         // The running list: its loop reaches the new entry.
         if let Some(list) = req.hlist_object(py)? {
@@ -38,7 +46,11 @@ pub fn add_handler(
         }
     }
     // SAFETY: `push` runs no Python.
-    unsafe { req.state.added.with(py, |added| added.push(Added { phase, entry })) };
+    unsafe {
+        req.state
+            .added
+            .with(py, |added| added.push(Added { phase, entry }))
+    };
     Ok(())
 }
 
@@ -90,11 +102,15 @@ fn directory(
     dir: Option<&Bound<'_, PyAny>>,
     argument: u32,
 ) -> PyResult<Option<CString>> {
-    let Some(dir) = dir.filter(|dir| !dir.is_none()) else { return Ok(None) };
+    let Some(dir) = dir.filter(|dir| !dir.is_none()) else {
+        return Ok(None);
+    };
     let text = string(dir, argument)?;
     let root = std::env::current_dir().ok().and_then(|path| {
         use std::os::unix::ffi::OsStringExt;
         CString::new(path.into_os_string().into_vec()).ok()
     });
-    req.state.with(dir.py(), |r| Some(path::directory(r.pool(), root.as_deref(), &text)))
+    req.state.with(dir.py(), |r| {
+        Some(path::directory(r.pool(), root.as_deref(), &text))
+    })
 }

@@ -39,7 +39,12 @@ pub fn write(state: &Arc<RequestState>, data: &Bound<'_, PyAny>, flush: bool) ->
 
 /// Writes bytes; a few of them, unflushed, stay in httpd's buffer and need not let go of the GIL.
 #[inline]
-fn write_bytes(state: &Arc<RequestState>, py: Python<'_>, bytes: &[u8], flush: bool) -> PyResult<()> {
+fn write_bytes(
+    state: &Arc<RequestState>,
+    py: Python<'_>,
+    bytes: &[u8],
+    flush: bool,
+) -> PyResult<()> {
     if bytes.is_empty() {
         return state.with(py, |_| ());
     }
@@ -49,10 +54,16 @@ fn write_bytes(state: &Arc<RequestState>, py: Python<'_>, bytes: &[u8], flush: b
         state.with(py, |r| r.write(bytes))?
     } else {
         // Unknown from here on until a flush empties the buffer.
-        state.unsent.replace(py, if flush { 0 } else { SURELY_BUFFERED });
+        state
+            .unsent
+            .replace(py, if flush { 0 } else { SURELY_BUFFERED });
         state.detached(py, |r| {
             r.write(bytes)?;
-            if flush { r.flush() } else { Ok(()) }
+            if flush {
+                r.flush()
+            } else {
+                Ok(())
+            }
         })?
     };
     result.map_err(|error| match error {
@@ -60,39 +71,66 @@ fn write_bytes(state: &Arc<RequestState>, py: Python<'_>, bytes: &[u8], flush: b
         Error::Client(_) => PyOSError::new_err(crate::httpd::request_io::WRITE_FAILED),
         error => errors::to_py(py, error),
     })?;
-    state.bytes_queued.replace(py, state.bytes_queued.get(py) + bytes.len() as i64);
+    state
+        .bytes_queued
+        .replace(py, state.bytes_queued.get(py) + bytes.len() as i64);
     Ok(())
 }
 
 /// `req.flush`
 pub fn flush(state: &Arc<RequestState>, py: Python<'_>) -> PyResult<()> {
-    state.detached(py, |r| r.flush())?.map_err(|error| errors::to_py(py, error))?;
+    state
+        .detached(py, |r| r.flush())?
+        .map_err(|error| errors::to_py(py, error))?;
     state.unsent.replace(py, 0);
     Ok(())
 }
 
 /// `req.sendfile`
-pub fn sendfile(state: &Arc<RequestState>, path: &Bound<'_, PyAny>, offset: i64, len: i64) -> PyResult<i64> {
+pub fn sendfile(
+    state: &Arc<RequestState>,
+    path: &Bound<'_, PyAny>,
+    offset: i64,
+    len: i64,
+) -> PyResult<i64> {
     let py = path.py();
-    if !path.is_instance_of::<PyString>() && !path.is_instance_of::<PyBytes>() && !path.hasattr("__fspath__")? {
-        return Err(PyTypeError::new_err(format!("argument 1 must be str, not {}", text::type_name(path))));
+    if !path.is_instance_of::<PyString>()
+        && !path.is_instance_of::<PyBytes>()
+        && !path.hasattr("__fspath__")?
+    {
+        return Err(PyTypeError::new_err(format!(
+            "argument 1 must be str, not {}",
+            text::type_name(path)
+        )));
     }
-    let path = if path.hasattr("__fspath__")? { path.call_method0("__fspath__")? } else { path.clone() };
+    let path = if path.hasattr("__fspath__")? {
+        path.call_method0("__fspath__")?
+    } else {
+        path.clone()
+    };
     let c_path = text::to_c_arg(&path)?;
     if offset < 0 {
-        return Err(pyo3::exceptions::PyValueError::new_err("offset must not be negative"));
+        return Err(pyo3::exceptions::PyValueError::new_err(
+            "offset must not be negative",
+        ));
     }
     let length = if len < 0 { None } else { Some(len) };
     let sent = state
         .detached(py, |r| r.sendfile(&c_path, offset, length))?
         .map_err(|error| PyOSError::new_err(error.to_string()))?;
     state.unsent.replace(py, SURELY_BUFFERED);
-    state.bytes_queued.replace(py, state.bytes_queued.get(py) + sent);
+    state
+        .bytes_queued
+        .replace(py, state.bytes_queued.get(py) + sent);
     Ok(sent)
 }
 
 /// `req.read`
-pub fn read<'py>(state: &Arc<RequestState>, py: Python<'py>, len: isize) -> PyResult<Bound<'py, PyBytes>> {
+pub fn read<'py>(
+    state: &Arc<RequestState>,
+    py: Python<'py>,
+    len: isize,
+) -> PyResult<Bound<'py, PyBytes>> {
     if len == 0 {
         state.with(py, |_| ())?;
         return Ok(PyBytes::new(py, b""));
@@ -122,9 +160,17 @@ fn read_all<'py>(state: &Arc<RequestState>, py: Python<'py>) -> PyResult<Bound<'
         return Ok(PyBytes::new(py, &all));
     }
     set_up(state, py)?;
-    let announced = state.with(py, |r| if r.read_chunked() != 0 { 0 } else { r.remaining() - r.read_length() })?;
+    let announced = state.with(py, |r| {
+        if r.read_chunked() != 0 {
+            0
+        } else {
+            r.remaining() - r.read_length()
+        }
+    })?;
     // The announcement is the client's word: memory is taken as bytes come.
-    let mut room = usize::try_from(announced).unwrap_or(0).clamp(CHUNK, 1 << 20);
+    let mut room = usize::try_from(announced)
+        .unwrap_or(0)
+        .clamp(CHUNK, 1 << 20);
     loop {
         let got = fill(state, py, &mut all, room)?;
         if got == 0 {
@@ -135,7 +181,11 @@ fn read_all<'py>(state: &Arc<RequestState>, py: Python<'py>) -> PyResult<Bound<'
 }
 
 /// `req.readline`
-pub fn readline<'py>(state: &Arc<RequestState>, py: Python<'py>, len: isize) -> PyResult<Bound<'py, PyBytes>> {
+pub fn readline<'py>(
+    state: &Arc<RequestState>,
+    py: Python<'py>,
+    len: isize,
+) -> PyResult<Bound<'py, PyBytes>> {
     state.with(py, |_| ())?;
     let limit = usize::try_from(len).unwrap_or(usize::MAX);
     if limit == 0 {
@@ -206,24 +256,37 @@ fn at_end(state: &RequestState, py: Python<'_>) -> bool {
 /// Prepares reading, once.
 fn set_up(state: &RequestState, py: Python<'_>) -> PyResult<()> {
     // SAFETY: runs no Python.
-    let is_set_up = unsafe { state.body.with(py, |body| std::mem::replace(&mut body.is_set_up, true)) };
+    let is_set_up = unsafe {
+        state
+            .body
+            .with(py, |body| std::mem::replace(&mut body.is_set_up, true))
+    };
     if is_set_up {
         return Ok(());
     }
-    let has_body = state.detached(py, |r| r.setup_body())?.map_err(|error| errors::to_py(py, error))?;
+    let has_body = state
+        .detached(py, |r| r.setup_body())?
+        .map_err(|error| errors::to_py(py, error))?;
     // SAFETY: as above.
     unsafe { state.body.with(py, |body| body.is_at_end = !has_body) };
     Ok(())
 }
 
 /// Waits for up to `room` bytes of the body and appends them; 0 at its end.
-fn fill(state: &RequestState, py: Python<'_>, target: &mut Vec<u8>, room: usize) -> PyResult<usize> {
+fn fill(
+    state: &RequestState,
+    py: Python<'_>,
+    target: &mut Vec<u8>,
+    room: usize,
+) -> PyResult<usize> {
     set_up(state, py)?;
     if at_end(state, py) {
         return Ok(0);
     }
     let old = target.len();
-    target.try_reserve(room).map_err(|_| pyo3::exceptions::PyMemoryError::new_err(()))?;
+    target
+        .try_reserve(room)
+        .map_err(|_| pyo3::exceptions::PyMemoryError::new_err(()))?;
     target.resize(old + room, 0);
     let result = state.detached(py, |r| r.read_body_into(&mut target[old..]))?;
     let got = match result {

@@ -24,7 +24,14 @@ use crate::interpreter::{registry, GilCell};
 ///
 /// It can be used until the request is over; afterwards every use raises RuntimeError. Programs may set
 /// attributes of their own, which live as long as the request.
-#[pyclass(frozen, dict, weakref, immutable_type, name = "mp_request", module = "builtins")]
+#[pyclass(
+    frozen,
+    dict,
+    weakref,
+    immutable_type,
+    name = "mp_request",
+    module = "builtins"
+)]
 pub struct RequestObject {
     pub state: Arc<RequestState>,
     tables: GilCell<[Option<Py<TableObject>>; Which::COUNT]>,
@@ -88,14 +95,20 @@ impl RequestObject {
     fn table<'py>(&self, py: Python<'py>, which: Which) -> PyResult<Bound<'py, TableObject>> {
         // SAFETY: taking a reference runs no Python.
         let known = unsafe {
-            self.tables.with(py, |tables| tables[which as usize].as_ref().map(|t| t.bind(py).clone()))
+            self.tables.with(py, |tables| {
+                tables[which as usize].as_ref().map(|t| t.bind(py).clone())
+            })
         };
         if let Some(table) = known {
             return Ok(table);
         }
         let table = Bound::new(py, TableObject::of_request(self.state.clone(), which))?;
         // SAFETY: the slot was empty: nothing is dropped.
-        unsafe { self.tables.with(py, |tables| tables[which as usize] = Some(table.clone().unbind())) };
+        unsafe {
+            self.tables.with(py, |tables| {
+                tables[which as usize] = Some(table.clone().unbind())
+            })
+        };
         Ok(table)
     }
 
@@ -105,7 +118,9 @@ impl RequestObject {
         of: impl FnOnce(&Request) -> Option<&Request>,
     ) -> PyResult<Option<Bound<'py, RequestObject>>> {
         let state = self.with(py, |r| of(r).map(|other| RequestState::of(other).clone()))?;
-        state.map(|state| RequestState::object(&state, py)).transpose()
+        state
+            .map(|state| RequestState::object(&state, py))
+            .transpose()
     }
 
     fn strings<'py>(
@@ -113,8 +128,12 @@ impl RequestObject {
         py: Python<'py>,
         of: impl FnOnce(&Request) -> Vec<&std::ffi::CStr>,
     ) -> PyResult<Bound<'py, PyTuple>> {
-        let texts: Vec<_> =
-            self.with(py, |r| of(r).into_iter().map(|text| text::from_c(py, text)).collect::<Vec<_>>())?;
+        let texts: Vec<_> = self.with(py, |r| {
+            of(r)
+                .into_iter()
+                .map(|text| text::from_c(py, text))
+                .collect::<Vec<_>>()
+        })?;
         PyTuple::new(py, texts)
     }
 }
@@ -126,7 +145,8 @@ fn kept<'py, T: pyo3::PyClass>(
     make: impl FnOnce() -> PyResult<Bound<'py, T>>,
 ) -> PyResult<Bound<'py, T>> {
     // SAFETY: taking a reference runs no Python.
-    if let Some(known) = unsafe { cell.with(py, |slot| slot.as_ref().map(|o| o.bind(py).clone())) } {
+    if let Some(known) = unsafe { cell.with(py, |slot| slot.as_ref().map(|o| o.bind(py).clone())) }
+    {
         return Ok(known);
     }
     let made = make()?;
@@ -137,8 +157,9 @@ fn kept<'py, T: pyo3::PyClass>(
 /// An int for C, cut to its low bits like C would, as the original did.
 fn c_int_of(value: &Bound<'_, PyAny>) -> PyResult<c_int> {
     let number: i64 = value.extract()?;
-    c_int::try_from(number)
-        .map_err(|_| pyo3::exceptions::PyOverflowError::new_err(format!("{number} does not fit a C int")))
+    c_int::try_from(number).map_err(|_| {
+        pyo3::exceptions::PyOverflowError::new_err(format!("{number} does not fit a C int"))
+    })
 }
 
 fn readonly<T>() -> PyResult<T> {

@@ -13,7 +13,14 @@ use crate::httpd::{log, Server};
 /// A server of httpd's configuration, which lives as long as this child.
 ///
 /// Programs may set attributes, which last as long as this object.
-#[pyclass(frozen, dict, weakref, immutable_type, name = "mp_server", module = "builtins")]
+#[pyclass(
+    frozen,
+    dict,
+    weakref,
+    immutable_type,
+    name = "mp_server",
+    module = "builtins"
+)]
 pub struct ServerObject {
     server: *mut Raw,
 }
@@ -26,7 +33,9 @@ unsafe impl Sync for ServerObject {}
 impl ServerObject {
     /// A wrapper of a server of the running configuration.
     pub fn of(server: &Server) -> Self {
-        Self { server: server.as_ptr() }
+        Self {
+            server: server.as_ptr(),
+        }
     }
 
     /// The server.
@@ -35,7 +44,11 @@ impl ServerObject {
         unsafe { Server::from_raw(self.server) }
     }
 
-    fn tuple<'py>(&self, py: Python<'py>, names: Vec<&std::ffi::CStr>) -> PyResult<Bound<'py, PyTuple>> {
+    fn tuple<'py>(
+        &self,
+        py: Python<'py>,
+        names: Vec<&std::ffi::CStr>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, names.into_iter().map(|name| text::from_c(py, name)))
     }
 }

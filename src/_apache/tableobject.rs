@@ -70,7 +70,14 @@ enum Source {
 ///
 /// table(), table(mapping), table(iterable of pairs). A live table of a request (headers_in ...) can be
 /// used until the request is over.
-#[pyclass(frozen, subclass, weakref, immutable_type, name = "mp_table", module = "builtins")]
+#[pyclass(
+    frozen,
+    subclass,
+    weakref,
+    immutable_type,
+    name = "mp_table",
+    module = "builtins"
+)]
 pub struct TableObject {
     source: Source,
 }
@@ -78,12 +85,16 @@ pub struct TableObject {
 impl TableObject {
     /// A live table of a request.
     pub fn of_request(state: Arc<RequestState>, which: Which) -> Self {
-        Self { source: Source::Request(state, which) }
+        Self {
+            source: Source::Request(state, which),
+        }
     }
 
     /// The notes of a connection.
     pub fn of_conn(state: Arc<ConnState>) -> Self {
-        Self { source: Source::Conn(state) }
+        Self {
+            source: Source::Conn(state),
+        }
     }
 
     /// An empty table of its own.
@@ -91,7 +102,9 @@ impl TableObject {
     /// # Errors
     /// MemoryError.
     pub fn own() -> PyResult<Self> {
-        Ok(Self { source: Source::Own(GilCell::new(OwnTable::new()?)) })
+        Ok(Self {
+            source: Source::Own(GilCell::new(OwnTable::new()?)),
+        })
     }
 
     /// Lends the table. The closure runs no Python code.
@@ -112,7 +125,10 @@ impl TableObject {
     }
 
     /// All entries, decoded.
-    fn pairs<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyString>, Bound<'py, PyAny>)>> {
+    fn pairs<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Vec<(Bound<'py, PyString>, Bound<'py, PyAny>)>> {
         self.with(py, |table| {
             table
                 .entries()
@@ -138,7 +154,8 @@ impl TableObject {
 
     /// Stores what the constructor and `update` take; keys and values go through `str()`.
     fn fill(&self, py: Python<'_>, items: &Bound<'_, PyAny>, needs_keys: bool) -> PyResult<()> {
-        let stringify = |value: &Bound<'_, PyAny>| -> PyResult<CString> { text::to_c(value.str()?.as_any()) };
+        let stringify =
+            |value: &Bound<'_, PyAny>| -> PyResult<CString> { text::to_c(value.str()?.as_any()) };
         if needs_keys || items.hasattr("keys")? {
             for key in items.call_method0("keys")?.try_iter()? {
                 let key = key?;
@@ -261,7 +278,11 @@ impl TableObject {
         Ok(format!("{{{}}}", parts.join(", ")))
     }
 
-    fn __richcmp__<'py>(&self, other: &Bound<'py, PyAny>, op: CompareOp) -> PyResult<Bound<'py, PyAny>> {
+    fn __richcmp__<'py>(
+        &self,
+        other: &Bound<'py, PyAny>,
+        op: CompareOp,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = other.py();
         let not_implemented = || Ok(py.NotImplemented().into_bound(py));
         if !matches!(op, CompareOp::Eq | CompareOp::Ne) {
@@ -294,19 +315,33 @@ impl TableObject {
     /// The first value of a key, or the default.
     #[pyo3(signature = (key, default = None))]
     #[inline]
-    fn get<'py>(&self, key: &Bound<'py, PyAny>, default: Option<Bound<'py, PyAny>>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn get<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = key.py();
         let name = text::to_c(key)?;
-        let found = self.with(py, |table| table.get(&name).map(|value| text::from_c(py, value).into_any()))?;
+        let found = self.with(py, |table| {
+            table
+                .get(&name)
+                .map(|value| text::from_c(py, value).into_any())
+        })?;
         Ok(found.or(default))
     }
 
     /// The first value of a key; where it is absent the default ('') is stored first.
     #[pyo3(signature = (key, default = None))]
-    fn setdefault<'py>(&self, key: &Bound<'py, PyAny>, default: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    fn setdefault<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        default: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = key.py();
         let name = text::to_c(key)?;
-        if let Some(found) = self.with(py, |table| table.get(&name).map(|value| text::from_c(py, value)))? {
+        if let Some(found) = self.with(py, |table| {
+            table.get(&name).map(|value| text::from_c(py, value))
+        })? {
             return Ok(found.into_any());
         }
         let value = default.map_or_else(|| Ok(CString::default()), text::to_c)?;
@@ -327,11 +362,18 @@ impl TableObject {
 
     /// The values in order.
     fn values<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        Ok(self.pairs(py)?.into_iter().map(|(_, value)| value).collect())
+        Ok(self
+            .pairs(py)?
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect())
     }
 
     /// The (key, value) pairs in order.
-    fn items<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyString>, Bound<'py, PyAny>)>> {
+    fn items<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Vec<(Bound<'py, PyString>, Bound<'py, PyAny>)>> {
         self.pairs(py)
     }
 
@@ -391,7 +433,11 @@ impl TableObject {
 
 /// A C string as a Python literal, bytes beyond ASCII as `\xNN`.
 fn literal(text: &CStr) -> String {
-    let quote = if text.to_bytes().contains(&b'\'') && !text.to_bytes().contains(&b'"') { '"' } else { '\'' };
+    let quote = if text.to_bytes().contains(&b'\'') && !text.to_bytes().contains(&b'"') {
+        '"'
+    } else {
+        '\''
+    };
     let mut out = String::from(quote);
     for &byte in text.to_bytes() {
         match byte {
@@ -419,7 +465,12 @@ enum What {
 }
 
 /// The iterator of a table; a change of its size meanwhile is an error.
-#[pyclass(frozen, immutable_type, name = "dictionary_iterator", module = "builtins")]
+#[pyclass(
+    frozen,
+    immutable_type,
+    name = "dictionary_iterator",
+    module = "builtins"
+)]
 pub struct TableIterator {
     table: Py<TableObject>,
     what: What,
@@ -442,10 +493,14 @@ impl TableIterator {
             Ok(table.nth(position).map(|entry| match self.what {
                 What::Keys => (Some(text::from_c(py, entry.key)), None),
                 What::Values => (None, Some(value_object(py, entry.value))),
-                What::Items => (Some(text::from_c(py, entry.key)), Some(value_object(py, entry.value))),
+                What::Items => (
+                    Some(text::from_c(py, entry.key)),
+                    Some(value_object(py, entry.value)),
+                ),
             }))
         })?;
-        let item = item.map_err(|()| PyRuntimeError::new_err("table changed size during iteration"))?;
+        let item =
+            item.map_err(|()| PyRuntimeError::new_err("table changed size during iteration"))?;
         self.position.replace(py, position + 1);
         Ok(match item {
             None => None,
@@ -457,6 +512,7 @@ impl TableIterator {
 
     /// The next item; raises StopIteration at the end.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.__next__(py)?.ok_or_else(|| pyo3::exceptions::PyStopIteration::new_err(()))
+        self.__next__(py)?
+            .ok_or_else(|| pyo3::exceptions::PyStopIteration::new_err(()))
     }
 }

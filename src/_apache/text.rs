@@ -64,7 +64,10 @@ pub fn encode<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(Cow::Borrowed(bytes.as_bytes()));
     }
-    Err(PyTypeError::new_err(format!("expected str or bytes, not {}", type_name(value))))
+    Err(PyTypeError::new_err(format!(
+        "expected str or bytes, not {}",
+        type_name(value)
+    )))
 }
 
 #[inline]
@@ -74,7 +77,10 @@ fn encode_str<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
     unsafe {
         let raw = ffi::PyUnicode_AsUTF8AndSize(text.as_ptr(), &mut length);
         if !raw.is_null() {
-            return Ok(Cow::Borrowed(std::slice::from_raw_parts(raw.cast(), length as usize)));
+            return Ok(Cow::Borrowed(std::slice::from_raw_parts(
+                raw.cast(),
+                length as usize,
+            )));
         }
         ffi::PyErr_Clear();
         let raw = ffi::PyUnicode_AsEncodedString(
@@ -83,7 +89,9 @@ fn encode_str<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
             c"surrogateescape".as_ptr(),
         );
         let bytes = Bound::from_owned_ptr_or_err(text.py(), raw)?;
-        Ok(Cow::Owned(bytes.cast_into_unchecked::<PyBytes>().as_bytes().to_vec()))
+        Ok(Cow::Owned(
+            bytes.cast_into_unchecked::<PyBytes>().as_bytes().to_vec(),
+        ))
     }
 }
 
@@ -113,7 +121,10 @@ pub fn to_c_arg(value: &Bound<'_, PyAny>) -> PyResult<CString> {
 pub fn encode_latin1(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     if let Ok(text) = value.cast::<PyString>() {
         if let Ok(text) = text.to_str() {
-            let latin1: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+            let latin1: Option<Vec<u8>> = text
+                .chars()
+                .map(|c| u8::try_from(u32::from(c)).ok())
+                .collect();
             if let Some(latin1) = latin1 {
                 return Ok(latin1);
             }
@@ -124,5 +135,8 @@ pub fn encode_latin1(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 
 /// The name of an object's type, for messages.
 pub fn type_name(value: &Bound<'_, PyAny>) -> String {
-    value.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string_lossy().into_owned())
+    value.get_type().name().map_or_else(
+        |_| "object".into(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }

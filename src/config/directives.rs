@@ -398,7 +398,11 @@ impl<'p> Cmd<'p> {
             directory: place.directory,
             is_location: place.is_location,
             silent,
-            id: if self.is_htaccess { 0 } else { hlist::new_id(&place.directory) },
+            id: if self.is_htaccess {
+                0
+            } else {
+                hlist::new_id(&place.directory)
+            },
         };
         handlers.iter().map(entry).collect()
     }

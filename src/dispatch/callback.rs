@@ -16,7 +16,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn get<'py>(py: Python<'py>, interpreter: &Interpreter) -> Option<Bound<'py, PyAny>> {
     // SAFETY: taking a reference runs no Python.
     let known = unsafe {
-        interpreter.callback.with(py, |slot| slot.as_ref().map(|callback| callback.bind(py).clone()))
+        interpreter.callback.with(py, |slot| {
+            slot.as_ref().map(|callback| callback.bind(py).clone())
+        })
     };
     match known {
         Some(callback) => Some(callback),
@@ -31,9 +33,14 @@ fn set_up<'py>(py: Python<'py>, interpreter: &Interpreter) -> Option<Bound<'py, 
         Err(error) => {
             complain("make_obcallback: could not import mod_python.apache.");
             complain_traceback(py, &error);
-            let path = py.import("sys").and_then(|sys| sys.getattr("path")).and_then(|path| path.repr());
+            let path = py
+                .import("sys")
+                .and_then(|sys| sys.getattr("path"))
+                .and_then(|path| path.repr());
             if let Ok(path) = path {
-                complain(&format!("make_obcallback: Python path being used \"{path}\"."));
+                complain(&format!(
+                    "make_obcallback: Python path being used \"{path}\"."
+                ));
             }
             return None;
         }
@@ -44,7 +51,9 @@ fn set_up<'py>(py: Python<'py>, interpreter: &Interpreter) -> Option<Bound<'py, 
     });
     match result {
         Ok(callback) if !callback.is_none() => {
-            let old = interpreter.callback.replace(py, Some(callback.clone().unbind()));
+            let old = interpreter
+                .callback
+                .replace(py, Some(callback.clone().unbind()));
             drop(old);
             Some(callback)
         }
@@ -62,18 +71,28 @@ fn set_up<'py>(py: Python<'py>, interpreter: &Interpreter) -> Option<Bound<'py, 
 
 /// Warns when the package on `sys.path` is not the one that belongs to this module.
 fn check_version(py: Python<'_>, apache: &Bound<'_, PyAny>) {
-    let found = py.import("mod_python").and_then(|package| package.getattr("mp_version"));
+    let found = py
+        .import("mod_python")
+        .and_then(|package| package.getattr("mp_version"));
     let found = match &found {
-        Ok(version) => version.str().map(|v| v.to_string_lossy().into_owned()).unwrap_or_default(),
+        Ok(version) => version
+            .str()
+            .map(|v| v.to_string_lossy().into_owned())
+            .unwrap_or_default(),
         Err(_) => String::new(),
     };
     if found == VERSION {
         return;
     }
     let file = apache.getattr("__file__").and_then(|file| file.str());
-    let file = file.map_or_else(|_| "unknown".into(), |file| file.to_string_lossy().into_owned());
+    let file = file.map_or_else(
+        |_| "unknown".into(),
+        |file| file.to_string_lossy().into_owned(),
+    );
     let warn = |message: String| log::main_server(log::Level::Warning, &message);
-    warn(format!("WARNING: mod_python version mismatch, expected '{VERSION}', found '{found}'."));
+    warn(format!(
+        "WARNING: mod_python version mismatch, expected '{VERSION}', found '{found}'."
+    ));
     warn(format!("WARNING: mod_python modules location '{file}'."));
 }
 
@@ -109,10 +128,15 @@ pub fn format_traceback(py: Python<'_>, error: &PyErr) -> Vec<String> {
         Ok(parts) => parts.concat().lines().map(str::to_string).collect(),
         Err(_) => {
             let text = error.value(py).str();
-            let text = text.as_ref().map_or("<unprintable>".into(), |text: &Bound<'_, PyString>| {
-                text.to_string_lossy().into_owned()
-            });
-            vec![format!("{}: {text}", text::type_name(error.value(py).as_any()))]
+            let text = text
+                .as_ref()
+                .map_or("<unprintable>".into(), |text: &Bound<'_, PyString>| {
+                    text.to_string_lossy().into_owned()
+                });
+            vec![format!(
+                "{}: {text}",
+                text::type_name(error.value(py).as_any())
+            )]
         }
     }
 }

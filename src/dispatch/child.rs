@@ -21,7 +21,10 @@ pub fn init(pool: &Pool, server: &Server, inittab: fn()) {
     log::set_main_server(server);
     request_config::set_run_cleanups(cleanup::run);
     if let Err(error) = locks::child_init(pool) {
-        log::main_server(log::Level::Err, &format!("MP0201: {error}; sessions and global locks will fail"));
+        log::main_server(
+            log::Level::Err,
+            &format!("MP0201: {error}; sessions and global locks will fail"),
+        );
     }
     let config = ServerConfig::of(server);
     let start = Start {
@@ -53,7 +56,9 @@ pub fn init(pool: &Pool, server: &Server, inittab: fn()) {
 /// PythonImport entries of all servers, the last one of each first. (directives.md 1.10)
 fn import(main: &Server) {
     for server in std::iter::successors(Some(main), |server| server.next()) {
-        let Some(config) = ServerConfig::of(server) else { continue };
+        let Some(config) = ServerConfig::of(server) else {
+            continue;
+        };
         let mut imports = Vec::new();
         config.imports.for_each(&mut |import| imports.push(*import));
         for import in imports.into_iter().rev() {
@@ -74,14 +79,20 @@ fn import_one(config: &ServerConfig<'_>, import: &Import<'_>) -> bool {
         }
     };
     interpreter::enter(interpreter, |py| {
-        let Some(callback) = callback::get(py, interpreter) else { return false };
+        let Some(callback) = callback::get(py, interpreter) else {
+            return false;
+        };
         let path = text::from_c_opt(py, config.settings.python_path);
         let name = text::from_c(py, import.module);
-        let result = callback.call_method1("import_at_start", (name, path, config.settings.debugs()));
+        let result =
+            callback.call_method1("import_at_start", (name, path, config.settings.debugs()));
         if let Err(error) = result {
             callback::complain_traceback(py, &error);
             let name = import.module.to_string_lossy();
-            log::main_server(log::Level::Err, &format!("directive_PythonImport: error importing {name}"));
+            log::main_server(
+                log::Level::Err,
+                &format!("directive_PythonImport: error importing {name}"),
+            );
         }
         true
     })

@@ -27,7 +27,9 @@ pub fn run(py: Python<'_>, state: &Arc<RequestState>) {
 fn run_registered(py: Python<'_>, state: &Arc<RequestState>) {
     loop {
         // SAFETY: `pop` runs no Python.
-        let Some(cleanup) = (unsafe { state.cleanups.with(py, Vec::pop) }) else { return };
+        let Some(cleanup) = (unsafe { state.cleanups.with(py, Vec::pop) }) else {
+            return;
+        };
         thread::detach(py, || {
             interpreter::enter(cleanup.interpreter, |py| {
                 let data = cleanup.data.as_ref().map(|data| data.bind(py).clone());

@@ -8,14 +8,24 @@ use crate::_apache::errors;
 use crate::httpd::{log, Request, Status};
 
 /// Whether an exception is SERVER_RETURN, and the result and status it carries.
-pub fn server_return<'py>(py: Python<'py>, error: &PyErr) -> Option<PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)>> {
+pub fn server_return<'py>(
+    py: Python<'py>,
+    error: &PyErr,
+) -> Option<PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)>> {
     if !error.is_instance(py, errors::server_return(py)) {
         return None;
     }
-    let args = error.value(py).getattr(pyo3::intern!(py, "args")).and_then(|args| Ok(args.cast_into::<PyTuple>()?));
+    let args = error
+        .value(py)
+        .getattr(pyo3::intern!(py, "args"))
+        .and_then(|args| Ok(args.cast_into::<PyTuple>()?));
     Some(args.and_then(|args| {
         let result = args.get_item(0)?;
-        let status = if args.len() == 2 { Some(args.get_item(1)?) } else { None };
+        let status = if args.len() == 2 {
+            Some(args.get_item(1)?)
+        } else {
+            None
+        };
         Ok((result, status))
     }))
 }
@@ -46,7 +56,10 @@ pub fn report(py: Python<'_>, report: &Report<'_, '_>, error: PyErr) -> Status {
         keywords.set_item("hname", report.handler)?;
         keywords.set_item("debug", i32::from(report.debug))?;
         let arguments = (error.get_type(py), error.value(py), error.traceback(py));
-        report.callback.call_method("ReportError", arguments, Some(&keywords))?.extract()
+        report
+            .callback
+            .call_method("ReportError", arguments, Some(&keywords))?
+            .extract()
     })();
     match result {
         Ok(status) => Status(status),

@@ -51,10 +51,14 @@ pub fn main_names(main: &Server) -> Vec<CString> {
     }
     let servers = || std::iter::successors(Some(main), |server| server.next());
     let names = |servers: &mut dyn Iterator<Item = &Server>| -> BTreeSet<CString> {
-        servers.filter_map(|server| server.server_hostname().map(CStr::to_owned)).collect()
+        servers
+            .filter_map(|server| server.server_hostname().map(CStr::to_owned))
+            .collect()
     };
     let all = names(&mut servers());
-    let policy = config(main).and_then(|config| config.interp_per_server).unwrap_or_default();
+    let policy = config(main)
+        .and_then(|config| config.interp_per_server)
+        .unwrap_or_default();
     match policy {
         InterpPerServer::Off => all.into_iter().collect(),
         InterpPerServer::On => Vec::new(),
@@ -67,7 +71,11 @@ pub fn main_names(main: &Server) -> Vec<CString> {
             } else {
                 names(&mut servers().filter(|server| uses(server)))
             };
-            if used.len() <= 1 { used.into_iter().collect() } else { Vec::new() }
+            if used.len() <= 1 {
+                used.into_iter().collect()
+            } else {
+                Vec::new()
+            }
         }
     }
 }

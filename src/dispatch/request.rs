@@ -35,21 +35,33 @@ pub fn run(phase: Phase, r: &Request) -> Status {
     };
     let name = match config {
         Some(config) => interp_name::for_request(config, r, || {
-            entries.first().and_then(|entry| entry.directory.resolve(r.pool(), r.filename()))
+            entries
+                .first()
+                .and_then(|entry| entry.directory.resolve(r.pool(), r.filename()))
         }),
         None => Name::Main,
     };
     let interpreter = match interpreter_for(&name) {
         Ok(interpreter) => interpreter,
         Err(reason) => {
-            log_request(r, &format!("python_handler: Can't get/create interpreter. {reason}"));
+            log_request(
+                r,
+                &format!("python_handler: Can't get/create interpreter. {reason}"),
+            );
             return Status::INTERNAL_SERVER_ERROR;
         }
     };
     interpreter::enter(interpreter, |py| {
         let state = RequestState::of(r);
         let entered = state.conn.gate.enter(py);
-        let run = PhaseRun { py, interpreter, phase, r, state, config };
+        let run = PhaseRun {
+            py,
+            interpreter,
+            phase,
+            r,
+            state,
+            config,
+        };
         let result = run.all(entries, by_suffix, has_added);
         state.conn.gate.leave(py, entered);
         result
@@ -135,7 +147,10 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
     }
 
     fn one(&self, entry: &EntryRef<'_>, object: &Bound<'py, RequestObject>) -> Outcome {
-        let settings = self.config.map(|config| config.settings).unwrap_or_default();
+        let settings = self
+            .config
+            .map(|config| config.settings)
+            .unwrap_or_default();
         let wanted = Wanted {
             handler: entry.handler,
             default: self.phase.default_function(),
@@ -157,20 +172,32 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
             Ok(Some(handler)) => self.call(&handler, object),
             Err(error) => Err(error),
         };
-        Outcome::Status(result.unwrap_or_else(|error| self.report(entry, object, settings.debugs(), error)))
+        Outcome::Status(
+            result.unwrap_or_else(|error| self.report(entry, object, settings.debugs(), error)),
+        )
     }
 
     /// Calls the handler; SERVER_RETURN is a way to return.
     #[inline]
-    fn call(&self, handler: &Bound<'py, PyAny>, object: &Bound<'py, RequestObject>) -> PyResult<Status> {
+    fn call(
+        &self,
+        handler: &Bound<'py, PyAny>,
+        object: &Bound<'py, RequestObject>,
+    ) -> PyResult<Status> {
         self.status_of(handler.call1((object,)))
     }
 
     #[cold]
-    fn under_pdb(&self, handler: &Bound<'py, PyAny>, object: &Bound<'py, RequestObject>) -> PyResult<i32> {
-        let callback = callback::get(self.py, self.interpreter)
-            .ok_or_else(|| pyo3::exceptions::PyRuntimeError::new_err("mod_python.apache could not be set up"))?;
-        self.status_of(callback.call_method1("run_pdb", (handler, object))).map(|status| status.0)
+    fn under_pdb(
+        &self,
+        handler: &Bound<'py, PyAny>,
+        object: &Bound<'py, RequestObject>,
+    ) -> PyResult<i32> {
+        let callback = callback::get(self.py, self.interpreter).ok_or_else(|| {
+            pyo3::exceptions::PyRuntimeError::new_err("mod_python.apache could not be set up")
+        })?;
+        self.status_of(callback.call_method1("run_pdb", (handler, object)))
+            .map(|status| status.0)
     }
 
     #[inline]
@@ -192,7 +219,13 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
     }
 
     #[cold]
-    fn report(&self, entry: &EntryRef<'_>, object: &Bound<'py, RequestObject>, debug: bool, error: PyErr) -> Status {
+    fn report(
+        &self,
+        entry: &EntryRef<'_>,
+        object: &Bound<'py, RequestObject>,
+        debug: bool,
+        error: PyErr,
+    ) -> Status {
         let py = self.py;
         let Some(callback) = callback::get(py, self.interpreter) else {
             log_request(self.r, "python_handler: Can't get/create interpreter.");
@@ -245,7 +278,10 @@ fn status(value: &Bound<'_, PyAny>) -> PyResult<Status> {
 
 #[cold]
 fn not_an_int(value: &Bound<'_, PyAny>) -> PyErr {
-    let class = value.get_type().repr().map_or_else(|_| "?".into(), |r| r.to_string_lossy().into_owned());
+    let class = value
+        .get_type()
+        .repr()
+        .map_or_else(|_| "?".into(), |r| r.to_string_lossy().into_owned());
     PyAssertionError::new_err(format!(
         "Handler has returned result or raised SERVER_RETURN\nexception with argument having non integer type. Type of value returned\nwas {class}, whereas expected <class 'int'>."
     ))
@@ -292,7 +328,11 @@ impl RequestState {
         entries: &[Entry<'_>],
         added: Vec<hlistobject::Entry>,
     ) -> PyResult<()> {
-        let all = entries.iter().map(|entry| own_entry(r, entry)).chain(added).collect();
+        let all = entries
+            .iter()
+            .map(|entry| own_entry(r, entry))
+            .chain(added)
+            .collect();
         let list = Bound::new(py, hlistobject::HList::new(all, 0))?;
         drop(self.hlist.replace(py, Some(list.unbind())));
         Ok(())

@@ -70,7 +70,9 @@ struct Stamp {
 
 impl Stamp {
     fn of(file: Option<&CStr>) -> Self {
-        let Some(file) = file else { return Self::default() };
+        let Some(file) = file else {
+            return Self::default();
+        };
         // SAFETY: stat fills a plain record, or fails.
         unsafe {
             let mut record: libc::stat = std::mem::zeroed();
@@ -164,11 +166,17 @@ impl Resolved {
         }
         // Somebody may have put another module in its place, or taken it out.
         // SAFETY: a dict and a str; the result is borrowed and only compared.
-        let current = unsafe { ffi::PyDict_GetItemWithError(self.modules.as_ptr(), self.key.as_ptr()) };
+        let current =
+            unsafe { ffi::PyDict_GetItemWithError(self.modules.as_ptr(), self.key.as_ptr()) };
         if current != self.module.as_ptr() {
-            return if current.is_null() && PyErr::occurred(py) { Err(PyErr::fetch(py)) } else { Ok(false) };
+            return if current.is_null() && PyErr::occurred(py) {
+                Err(PyErr::fetch(py))
+            } else {
+                Ok(false)
+            };
         }
-        if wanted.auto_reload && wanted.now - self.checked.load(Ordering::Relaxed) > RELOAD_INTERVAL {
+        if wanted.auto_reload && wanted.now - self.checked.load(Ordering::Relaxed) > RELOAD_INTERVAL
+        {
             self.checked.store(wanted.now, Ordering::Relaxed);
             return Ok(Stamp::of(self.file.as_deref()) == self.stamp);
         }
@@ -205,8 +213,14 @@ fn missing(module: &Bound<'_, PyAny>, name: &Bound<'_, PyString>) -> PyErr {
     let file = module
         .getattr("__file__")
         .and_then(|file| file.str())
-        .map_or_else(|_| module.to_string(), |file| file.to_string_lossy().into_owned());
-    PyAttributeError::new_err(format!("module '{file}' contains no '{}'", name.to_string_lossy()))
+        .map_or_else(
+            |_| module.to_string(),
+            |file| file.to_string_lossy().into_owned(),
+        );
+    PyAttributeError::new_err(format!(
+        "module '{file}' contains no '{}'",
+        name.to_string_lossy()
+    ))
 }
 
 /// A dotted object: classes on the way are instantiated with the argument. (phases.md 2.3 rule 5)
@@ -260,8 +274,9 @@ fn load(
     keywords.set_item("names", names)?;
     let sys = py.import("sys")?;
     let before = sys.getattr("modules")?;
-    let (module, key): (Bound<'_, PyAny>, Bound<'_, PyString>) =
-        callback.call_method("load", (text::decode(py, module_name),), Some(&keywords))?.extract()?;
+    let (module, key): (Bound<'_, PyAny>, Bound<'_, PyString>) = callback
+        .call_method("load", (text::decode(py, module_name),), Some(&keywords))?
+        .extract()?;
     let file = module
         .getattr_opt("__file__")?
         .filter(|file| !file.is_none())
@@ -279,7 +294,9 @@ fn load(
         unsafe {
             let mut raw = name.into_ptr();
             ffi::PyUnicode_InternInPlace(&mut raw);
-            Bound::from_owned_ptr(py, raw).cast_into_unchecked::<PyString>().unbind()
+            Bound::from_owned_ptr(py, raw)
+                .cast_into_unchecked::<PyString>()
+                .unbind()
         }
     };
     let dict = match module.cast::<PyModule>() {
@@ -305,7 +322,12 @@ fn load(
     Ok(resolved)
 }
 
-fn remember(py: Python<'_>, interpreter: &Interpreter, wanted: &Wanted<'_>, resolved: Arc<Resolved>) {
+fn remember(
+    py: Python<'_>,
+    interpreter: &Interpreter,
+    wanted: &Wanted<'_>,
+    resolved: Arc<Resolved>,
+) {
     // SAFETY: moving values runs no Python; what is replaced is dropped outside.
     let _old = unsafe {
         CACHES.with(py, |caches| {
@@ -346,7 +368,10 @@ mod tests {
     #[test]
     fn handlers_split_at_the_first_double_colon() {
         assert_eq!(split(c"mod"), (&b"mod"[..], None));
-        assert_eq!(split(c"pkg.mod::C.meth"), (&b"pkg.mod"[..], Some(&b"C.meth"[..])));
+        assert_eq!(
+            split(c"pkg.mod::C.meth"),
+            (&b"pkg.mod"[..], Some(&b"C.meth"[..]))
+        );
         assert_eq!(split(c"a::b::c"), (&b"a"[..], Some(&b"b::c"[..])));
     }
 }

@@ -29,7 +29,8 @@ static AUTHENTICATORS: Modules<4> = Modules([
     null(),
 ]);
 static AUTHORIZERS: Modules<2> = Modules([name(c"mod_authz_core.c"), null()]);
-static TYPE_CHECKERS: Modules<3> = Modules([name(c"mod_mime_magic.c"), name(c"mod_mime.c"), null()]);
+static TYPE_CHECKERS: Modules<3> =
+    Modules([name(c"mod_mime_magic.c"), name(c"mod_mime.c"), null()]);
 
 /// httpd lets us register.
 pub extern "C" fn register(_pool: *mut ffi::apr_pool_t) {
@@ -46,9 +47,24 @@ pub extern "C" fn register(_pool: *mut ffi::apr_pool_t) {
             ffi::ap_hook_translate_name(Some(request::translate_name), none, none, MIDDLE);
             ffi::ap_hook_header_parser(Some(request::header_parser), none, none, MIDDLE);
             ffi::ap_hook_access_checker(Some(request::access_checker), none, none, MIDDLE);
-            ffi::ap_hook_check_user_id(Some(request::check_user_id), none, AUTHENTICATORS.0.as_ptr(), MIDDLE);
-            ffi::ap_hook_auth_checker(Some(request::auth_checker), none, AUTHORIZERS.0.as_ptr(), MIDDLE);
-            ffi::ap_hook_type_checker(Some(request::type_checker), none, TYPE_CHECKERS.0.as_ptr(), MIDDLE);
+            ffi::ap_hook_check_user_id(
+                Some(request::check_user_id),
+                none,
+                AUTHENTICATORS.0.as_ptr(),
+                MIDDLE,
+            );
+            ffi::ap_hook_auth_checker(
+                Some(request::auth_checker),
+                none,
+                AUTHORIZERS.0.as_ptr(),
+                MIDDLE,
+            );
+            ffi::ap_hook_type_checker(
+                Some(request::type_checker),
+                none,
+                TYPE_CHECKERS.0.as_ptr(),
+                MIDDLE,
+            );
             ffi::ap_hook_fixups(Some(request::fixups), none, none, MIDDLE);
             ffi::ap_hook_handler(Some(request::handler), none, none, MIDDLE);
             ffi::ap_hook_log_transaction(Some(request::log_transaction), none, none, MIDDLE);

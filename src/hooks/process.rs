@@ -29,28 +29,32 @@ pub unsafe extern "C" fn post_config(
     _temp: *mut ffi::apr_pool_t,
     server: *mut ffi::server_rec,
 ) -> c_int {
-    guard("post_config", ffi::HTTP_INTERNAL_SERVER_ERROR as c_int, || {
-        // SAFETY: httpd's configuration pool and main server.
-        let (pool, server) = unsafe { (Pool::from_raw(conf), Server::from_raw(server)) };
-        log::set_main_server(server);
-        if mpm::is_preflight() {
-            return ffi::OK as c_int;
-        }
-        let component = |text: String| {
-            let text = CString::new(text).unwrap_or_default();
-            // SAFETY: httpd copies the text.
-            unsafe { ffi::ap_add_version_component(conf, text.as_ptr()) }
-        };
-        component(format!("mod_python/{}", env!("CARGO_PKG_VERSION")));
-        component(format!("Python/{PYTHON_VERSION}"));
-        match make_locks(pool, server) {
-            Ok(()) => ffi::OK as c_int,
-            Err(message) => {
-                log::startup(server, log::Level::Err, &message);
-                ffi::HTTP_INTERNAL_SERVER_ERROR as c_int
+    guard(
+        "post_config",
+        ffi::HTTP_INTERNAL_SERVER_ERROR as c_int,
+        || {
+            // SAFETY: httpd's configuration pool and main server.
+            let (pool, server) = unsafe { (Pool::from_raw(conf), Server::from_raw(server)) };
+            log::set_main_server(server);
+            if mpm::is_preflight() {
+                return ffi::OK as c_int;
             }
-        }
-    })
+            let component = |text: String| {
+                let text = CString::new(text).unwrap_or_default();
+                // SAFETY: httpd copies the text.
+                unsafe { ffi::ap_add_version_component(conf, text.as_ptr()) }
+            };
+            component(format!("mod_python/{}", env!("CARGO_PKG_VERSION")));
+            component(format!("Python/{PYTHON_VERSION}"));
+            match make_locks(pool, server) {
+                Ok(()) => ffi::OK as c_int,
+                Err(message) => {
+                    log::startup(server, log::Level::Err, &message);
+                    ffi::HTTP_INTERNAL_SERVER_ERROR as c_int
+                }
+            }
+        },
+    )
 }
 
 /// How many global mutexes there are without a PythonOption.
@@ -73,7 +77,10 @@ fn make_locks(pool: &Pool, server: &Server) -> Result<(), String> {
     let directory = option(c"mod_python.mutex_directory").unwrap_or(c"/tmp");
     let notice = |message: String| log::startup_quiet(server, log::Level::Notice, &message);
     notice(format!("mod_python: Creating {count} session mutexes based on {processes} max processes and {threads} max threads."));
-    notice(format!("mod_python: using mutex_directory {} ", directory.to_string_lossy()));
+    notice(format!(
+        "mod_python: using mutex_directory {} ",
+        directory.to_string_lossy()
+    ));
     match locks::create(pool, directory, count) {
         Ok(made) if made < count => {
             log::startup(server, log::Level::Warning, &format!("MP0203: only {made} of {count} global mutexes could be made"));
@@ -99,7 +106,9 @@ pub unsafe extern "C" fn child_init(pool: *mut ffi::apr_pool_t, server: *mut ffi
 /// Makes our built-in modules known to Python before it starts.
 fn inittab() {
     use crate::_apache::_apachemodule::_apache;
+    use crate::_psp::_psp;
     pyo3::append_to_inittab!(_apache);
+    pyo3::append_to_inittab!(_psp);
 }
 
 /// A filter directive names a filter.

@@ -16,7 +16,11 @@ use crate::httpd::{Request, Status};
 /// # Safety
 /// `r` is what httpd gave the hook.
 #[inline]
-unsafe fn hook(r: *mut ffi::request_rec, name: &'static str, body: impl FnOnce(&Request) -> Status) -> c_int {
+unsafe fn hook(
+    r: *mut ffi::request_rec,
+    name: &'static str,
+    body: impl FnOnce(&Request) -> Status,
+) -> c_int {
     guard(name, Status::INTERNAL_SERVER_ERROR, || {
         // SAFETY: live for the length of the hook (caller).
         body(unsafe { Request::from_raw(r) })
@@ -54,8 +58,8 @@ pub unsafe extern "C" fn post_read_request(r: *mut ffi::request_rec) -> c_int {
 
 /// Runs PythonInitHandler once: as soon as one is in scope.
 fn init(r: &Request) -> Status {
-    let configured = DirConfig::of(r)
-        .is_some_and(|config| config.handlers(Phase::Init, r.filename()).is_some());
+    let configured =
+        DirConfig::of(r).is_some_and(|config| config.handlers(Phase::Init, r.filename()).is_some());
     if !configured || r.notes().get(INIT_RAN).is_some() {
         return Status::DECLINED;
     }
@@ -69,7 +73,9 @@ pub unsafe extern "C" fn translate_name(r: *mut ffi::request_rec) -> c_int {
         hook(r, "translate_name", |r| {
             let result = dispatch::request::run(Phase::Trans, r);
             // A Location with Python handlers needs no file. (directives.md 1.15)
-            if result == Status::DECLINED && DirConfig::of(r).is_some_and(|config| config.is_location) {
+            if result == Status::DECLINED
+                && DirConfig::of(r).is_some_and(|config| config.is_location)
+            {
                 return Status::OK;
             }
             result
@@ -120,9 +126,13 @@ pub unsafe extern "C" fn fixups(r: *mut ffi::request_rec) -> c_int {
 pub unsafe extern "C" fn handler(r: *mut ffi::request_rec) -> c_int {
     // SAFETY: httpd's request.
     unsafe {
-        hook(r, "handler", |r| match r.handler().map(std::ffi::CStr::to_bytes) {
-            Some(b"mod_python" | b"python-program") => dispatch::request::run(Phase::Handler, r),
-            _ => Status::DECLINED,
+        hook(r, "handler", |r| {
+            match r.handler().map(std::ffi::CStr::to_bytes) {
+                Some(b"mod_python" | b"python-program") => {
+                    dispatch::request::run(Phase::Handler, r)
+                }
+                _ => Status::DECLINED,
+            }
         })
     }
 }

@@ -16,7 +16,11 @@ pub fn root() -> Option<Node> {
 
 impl Node {
     fn new(raw: *const ffi::ap_directive_t) -> Option<Self> {
-        if raw.is_null() { None } else { Some(Self(raw)) }
+        if raw.is_null() {
+            None
+        } else {
+            Some(Self(raw))
+        }
     }
 
     /// The directive's name; a section's begins with `<`.

@@ -13,6 +13,16 @@ macro_rules! rows {
 
 /// Name and value, as httpd's headers have them.
 pub const ALL: &[(&str, i64)] = rows![
-    AP_CONN_UNKNOWN, AP_CONN_CLOSE, AP_CONN_KEEPALIVE, APR_NOFILE, APR_REG, APR_DIR, APR_CHR,
-    APR_BLK, APR_PIPE, APR_LNK, APR_SOCK, APR_UNKFILE,
+    AP_CONN_UNKNOWN,
+    AP_CONN_CLOSE,
+    AP_CONN_KEEPALIVE,
+    APR_NOFILE,
+    APR_REG,
+    APR_DIR,
+    APR_CHR,
+    APR_BLK,
+    APR_PIPE,
+    APR_LNK,
+    APR_SOCK,
+    APR_UNKFILE,
 ];

@@ -40,7 +40,11 @@ pub fn create(pool: &Pool, directory: &CStr, count: usize) -> Result<usize, Erro
     let mut made = Vec::with_capacity(count);
     let mut failure = None;
     for number in 0..count {
-        let path = format!("{}/mpmtx{}{number}", directory.to_string_lossy(), std::process::id());
+        let path = format!(
+            "{}/mpmtx{}{number}",
+            directory.to_string_lossy(),
+            std::process::id()
+        );
         let path = CString::new(path).unwrap_or_default();
         match GlobalMutex::create(pool, &path) {
             Ok(mutex) => made.push(Lock { mutex, path }),
@@ -67,7 +71,10 @@ pub fn create(pool: &Pool, directory: &CStr, count: usize) -> Result<usize, Erro
 /// # Errors
 /// What the operating system refused.
 pub fn child_init(pool: &Pool) -> Result<(), Error> {
-    LOCKS.write().iter_mut().try_for_each(|lock| lock.mutex.child_init(pool, &lock.path))
+    LOCKS
+        .write()
+        .iter_mut()
+        .try_for_each(|lock| lock.mutex.child_init(pool, &lock.path))
 }
 
 /// How many there are.

@@ -29,7 +29,8 @@ pub fn python_extensions(r: &Request) -> Vec<u8> {
         if module.is_null() {
             return found;
         }
-        let config = ffi::get_module_config((*r.as_ptr()).per_dir_config, module) as *const MimeDirConfig;
+        let config =
+            ffi::get_module_config((*r.as_ptr()).per_dir_config, module) as *const MimeDirConfig;
         if config.is_null() || (*config).extension_mappings.is_null() {
             return found;
         }

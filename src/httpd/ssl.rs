@@ -14,7 +14,9 @@ pub fn optional(name: &CStr) -> ffi::apr_opt_fn_t {
 /// Whether the connection is encrypted.
 pub fn is_https(c: &Conn) -> bool {
     type IsHttps = unsafe extern "C" fn(*mut ffi::conn_rec) -> c_int;
-    let Some(function) = optional(c"ssl_is_https") else { return false };
+    let Some(function) = optional(c"ssl_is_https") else {
+        return false;
+    };
     // SAFETY: mod_ssl registers it with this signature.
     unsafe {
         let function: IsHttps = std::mem::transmute(function);

@@ -73,7 +73,8 @@ impl Table {
 
     /// The entries of a key, in order.
     pub fn entries_of<'a>(&'a self, key: &'a CStr) -> impl Iterator<Item = Entry<'a>> {
-        self.entries().filter(move |entry| entry.key.to_bytes().eq_ignore_ascii_case(key.to_bytes()))
+        self.entries()
+            .filter(move |entry| entry.key.to_bytes().eq_ignore_ascii_case(key.to_bytes()))
     }
 
     /// Removes the last entry only, whatever others its key has.
@@ -86,8 +87,12 @@ impl Table {
             if count == 0 {
                 return;
             }
-            let entries = std::slice::from_raw_parts((*array).elts as *const ffi::apr_table_entry_t, count);
-            let kept: Vec<_> = entries[..count - 1].iter().map(|entry| (entry.key, entry.val)).collect();
+            let entries =
+                std::slice::from_raw_parts((*array).elts as *const ffi::apr_table_entry_t, count);
+            let kept: Vec<_> = entries[..count - 1]
+                .iter()
+                .map(|entry| (entry.key, entry.val))
+                .collect();
             ffi::apr_table_clear(self.as_ptr());
             for (key, value) in kept {
                 ffi::apr_table_addn(self.as_ptr(), key, value);

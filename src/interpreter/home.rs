@@ -28,9 +28,14 @@ pub struct HomeError {
 /// The directory and why it cannot be the home of the Python this module is linked with.
 pub fn resolve(home: &CStr) -> Result<Program, HomeError> {
     let directory = Path::new(OsStr::from_bytes(home.to_bytes()));
-    let refuse = |reason: String| HomeError { directory: directory.display().to_string(), reason };
+    let refuse = |reason: String| HomeError {
+        directory: directory.display().to_string(),
+        reason,
+    };
     if !directory.is_dir() {
-        return Err(refuse("is not a directory that httpd's children can read".into()));
+        return Err(refuse(
+            "is not a directory that httpd's children can read".into(),
+        ));
     }
     let config = directory.join("pyvenv.cfg");
     if config.is_file() {
@@ -41,8 +46,13 @@ pub fn resolve(home: &CStr) -> Result<Program, HomeError> {
             .into_iter()
             .map(|name| directory.join("bin").join(name))
             .find(|path| path.exists())
-            .ok_or_else(|| refuse("has no bin/python3; make the virtual environment anew".into()))?;
-        return Ok(Program { executable: Some(c_path(executable)), home: None });
+            .ok_or_else(|| {
+                refuse("has no bin/python3; make the virtual environment anew".into())
+            })?;
+        return Ok(Program {
+            executable: Some(c_path(executable)),
+            home: None,
+        });
     }
     let library = format!("python{}", minor_version(PYTHON_VERSION));
     let landmarks = ["lib", "lib64"].map(|lib| directory.join(lib).join(&library).join("os.py"));
@@ -63,7 +73,9 @@ fn check_venv(config: &str) -> Result<(), String> {
     let value = |wanted: &[&str]| {
         config.lines().find_map(|line| {
             let (key, value) = line.split_once('=')?;
-            wanted.contains(&key.trim()).then(|| value.trim().to_string())
+            wanted
+                .contains(&key.trim())
+                .then(|| value.trim().to_string())
         })
     };
     let ours = minor_version(PYTHON_VERSION);
@@ -107,7 +119,10 @@ mod tests {
     use super::*;
 
     fn home_error(home: &CStr) -> String {
-        resolve(home).err().map(|error| error.to_string()).unwrap_or_default()
+        resolve(home)
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
     }
 
     #[test]
@@ -117,14 +132,27 @@ mod tests {
             "PythonHome /nonexistent/env: is not a directory that httpd's children can read"
         );
         let message = home_error(c"/tmp");
-        assert!(message.starts_with("PythonHome /tmp: is neither a virtual environment"), "{message}");
+        assert!(
+            message.starts_with("PythonHome /tmp: is neither a virtual environment"),
+            "{message}"
+        );
     }
 
     #[test]
     fn another_pythons_environment_is_refused() {
         let message = check_venv("home = /usr/bin\nversion = 2.7.18\n").unwrap_err();
-        assert!(message.contains("virtual environment of Python 2.7.18"), "{message}");
-        let dir = Path::new(PYTHON_EXECUTABLE).parent().unwrap().display().to_string();
-        assert_eq!(check_venv(&format!("home = {dir}\nversion = {PYTHON_VERSION}\n")), Ok(()));
+        assert!(
+            message.contains("virtual environment of Python 2.7.18"),
+            "{message}"
+        );
+        let dir = Path::new(PYTHON_EXECUTABLE)
+            .parent()
+            .unwrap()
+            .display()
+            .to_string();
+        assert_eq!(
+            check_venv(&format!("home = {dir}\nversion = {PYTHON_VERSION}\n")),
+            Ok(())
+        );
     }
 }

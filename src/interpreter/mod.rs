@@ -54,7 +54,10 @@ pub fn start(options: &Start<'_>) -> &'static Result<(), StartError> {
         check_version()?;
         let program = match options.home {
             Some(home) => home::resolve(home)?,
-            None => home::Program { executable: Some(c_string(PYTHON_EXECUTABLE)), home: None },
+            None => home::Program {
+                executable: Some(c_string(PYTHON_EXECUTABLE)),
+                home: None,
+            },
         };
         (options.inittab)();
         initialize(&program, options.optimize)?;
@@ -135,16 +138,28 @@ unsafe fn configure(
     // SAFETY: fields of the live configuration; CPython copies the strings.
     unsafe {
         let mut argv = [c"mod_python".as_ptr()];
-        check(ffi::PyConfig_SetBytesArgv(raw, 1, argv.as_mut_ptr()), program)?;
+        check(
+            ffi::PyConfig_SetBytesArgv(raw, 1, argv.as_mut_ptr()),
+            program,
+        )?;
         if let Some(executable) = &program.executable {
             let field = std::ptr::addr_of_mut!((*raw).program_name);
-            check(ffi::PyConfig_SetBytesString(raw, field, executable.as_ptr()), program)?;
+            check(
+                ffi::PyConfig_SetBytesString(raw, field, executable.as_ptr()),
+                program,
+            )?;
             let field = std::ptr::addr_of_mut!((*raw).executable);
-            check(ffi::PyConfig_SetBytesString(raw, field, executable.as_ptr()), program)?;
+            check(
+                ffi::PyConfig_SetBytesString(raw, field, executable.as_ptr()),
+                program,
+            )?;
         }
         if let Some(home) = &program.home {
             let field = std::ptr::addr_of_mut!((*raw).home);
-            check(ffi::PyConfig_SetBytesString(raw, field, home.as_ptr()), program)?;
+            check(
+                ffi::PyConfig_SetBytesString(raw, field, home.as_ptr()),
+                program,
+            )?;
         }
     }
     Ok(())

@@ -55,14 +55,21 @@ pub(super) unsafe fn adopt_main() {
     let state = unsafe { ffi::PyInterpreterState_Get() };
     let main = leak(0, super::c_string("main_interpreter"), state);
     MAIN.store(std::ptr::from_ref(main).cast_mut(), Ordering::Release);
-    *REGISTRY.write() =
-        Some(Registry { by_name: HashMap::from([(main.name.clone(), main)]), count: 1 });
+    *REGISTRY.write() = Some(Registry {
+        by_name: HashMap::from([(main.name.clone(), main)]),
+        count: 1,
+    });
     // SAFETY: as above.
     unsafe { thread::adopt_current(main) };
 }
 
 fn leak(index: usize, name: CString, state: *mut ffi::PyInterpreterState) -> &'static Interpreter {
-    Box::leak(Box::new(Interpreter { index, name, state, callback: GilCell::new(None) }))
+    Box::leak(Box::new(Interpreter {
+        index,
+        name,
+        state,
+        callback: GilCell::new(None),
+    }))
 }
 
 /// The child's main interpreter; `None` before Python was started.
@@ -106,7 +113,10 @@ pub fn get(name: &CStr) -> Result<&'static Interpreter, MakeError> {
 }
 
 fn make(name: &CStr) -> Result<&'static Interpreter, MakeError> {
-    let error = |message: &str| MakeError { name: name.to_owned(), message: message.into() };
+    let error = |message: &str| MakeError {
+        name: name.to_owned(),
+        message: message.into(),
+    };
     // Between the first look and the reservation another thread may have finished.
     if let Some(found) = find(name) {
         return Ok(found);
@@ -115,12 +125,15 @@ fn make(name: &CStr) -> Result<&'static Interpreter, MakeError> {
     thread::enter(main, |py| {
         let state = thread::new_interpreter(py).ok_or_else(|| error("Py_NewInterpreter failed"))?;
         let mut registry = REGISTRY.write();
-        let registry = registry.as_mut().ok_or_else(|| error("Python does not run"))?;
+        let registry = registry
+            .as_mut()
+            .ok_or_else(|| error("Python does not run"))?;
         let index = registry.count;
         registry.count += 1;
         // SAFETY: the state just made belongs to a live interpreter.
-        let interpreter =
-            leak(index, name.to_owned(), unsafe { ffi::PyThreadState_GetInterpreter(state) });
+        let interpreter = leak(index, name.to_owned(), unsafe {
+            ffi::PyThreadState_GetInterpreter(state)
+        });
         thread::keep(interpreter, state);
         registry.by_name.insert(name.to_owned(), interpreter);
         Ok(interpreter)

@@ -32,7 +32,8 @@ static GO: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
 fn go(py: Python<'_>) {
     if let Some(job) = JOB.take() {
         // SAFETY: `trampoline` put the two words there for the length of this call.
-        let job = unsafe { std::mem::transmute::<[*mut c_void; 2], &mut dyn FnMut(Python<'_>)>(job) };
+        let job =
+            unsafe { std::mem::transmute::<[*mut c_void; 2], &mut dyn FnMut(Python<'_>)>(job) };
         job(py);
     }
 }
@@ -45,10 +46,15 @@ pub(super) unsafe fn adopt_current(main: &'static Interpreter) {
     // SAFETY: the GIL is held (caller).
     let entry = unsafe {
         let py = Python::assume_attached();
-        let function = pyo3::wrap_pyfunction!(go, py).expect("BUG: a built-in function can be made");
+        let function =
+            pyo3::wrap_pyfunction!(go, py).expect("BUG: a built-in function can be made");
         let raw = function.into_ptr();
         // A leaked reference keeps the method definition; its flags say how it is called.
-        assert_eq!(ffi::PyCFunction_GetFlags(raw), ffi::METH_NOARGS, "BUG: `go` takes no arguments");
+        assert_eq!(
+            ffi::PyCFunction_GetFlags(raw),
+            ffi::METH_NOARGS,
+            "BUG: `go` takes no arguments"
+        );
         ffi::PyCFunction_GetFunction(raw)
     };
     let entry = entry.expect("BUG: a built-in function has a C entry");
@@ -133,7 +139,9 @@ fn trampoline<R>(body: impl FnOnce(Python<'_>) -> R) -> R {
     let mut result = None;
     let mut job = |py: Python<'_>| {
         if let Some(body) = body.take() {
-            result = Some(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| body(py))));
+            result = Some(std::panic::catch_unwind(std::panic::AssertUnwindSafe(
+                || body(py),
+            )));
         }
     };
     let job: &mut dyn FnMut(Python<'_>) = &mut job;
@@ -187,6 +195,10 @@ pub(super) fn new_interpreter(_py: Python<'_>) -> Option<*mut ffi::PyThreadState
         let main = ffi::PyThreadState_Get();
         let new = ffi::Py_NewInterpreter();
         ffi::PyThreadState_Swap(main);
-        if new.is_null() { None } else { Some(new) }
+        if new.is_null() {
+            None
+        } else {
+            Some(new)
+        }
     }
 }
