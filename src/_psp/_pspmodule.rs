@@ -1,7 +1,11 @@
 //! The Python module `_psp`: mod_python's `parse` and `parsestring`, and what `mod_python.psp` needs besides.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use pyo3::exceptions::{PyOSError, PySyntaxError, PyTypeError, PyValueError};
@@ -18,7 +22,7 @@ use super::parser::{self, Loaded, Settings};
 #[pymodule]
 pub mod _psp {
     #[pymodule_export]
-    use super::{escape, parse, parsestring, translate};
+    use super::{escape, parse, parsestring, source, stamp, translate};
 }
 
 /// parse(filename[, dir]) -> str
@@ -57,8 +61,15 @@ fn parsestring(py: Python<'_>, text: &Bound<'_, PyAny>) -> PyResult<String> {
 }
 
 type Places = Vec<(usize, usize, usize, usize)>;
-type Tags = Vec<(usize, usize, String)>;
-type Cut = Option<(OsString, usize, usize, String, String)>;
+type Tags = Vec<(usize, usize, usize, usize, String)>;
+type Cut = (OsString, usize, usize, String, String);
+type Translation = (
+    String,
+    Vec<(OsString, Option<Stamp>)>,
+    Places,
+    Tags,
+    Option<Cut>,
+);
 
 /// translate(filename, text=None, dir=None, encoding=None, escape=None) -> tuple
 ///
@@ -66,11 +77,12 @@ type Cut = Option<(OsString, usize, usize, String, String)>;
 ///
 ///     (program, files, places, tags, cut)
 ///
-/// files: the page's name and those of all files it includes. places: (line, column, file, its line)
-/// in ascending order, each valid from that spot of the program on; lines count from 1, columns from
-/// 0 in UTF-8 bytes; file is an index of files; a single place says that lines are the page's own.
-/// tags: (line, column, excerpt) of each tag with code. cut: None, or (file name, line, column, text
-/// of the line, reason) where the page broke off in the middle of a tag.
+/// files: (name, stamp) of the page and of all files it includes; the stamp is what stamp() gave when
+/// the file was read, and None for a text. places: (line, column, file, its line) in ascending order,
+/// each valid from that spot of the program on; lines count from 1, columns from 0 in UTF-8 bytes; file
+/// is an index of files; a single place says that lines are the page's own. tags: (line, column, its
+/// line, its column, excerpt) of the code in each tag, in the program and in its file. cut: None, or
+/// (file name, line, column, text of the line, reason) where the page broke off in the middle of a tag.
 ///
 /// encoding and escape ("html" or "none") are for files whose page directive does not say.
 #[pyfunction]
@@ -82,12 +94,17 @@ fn translate(
     dir: Option<OsString>,
     encoding: Option<String>,
     escape: Option<&str>,
-) -> PyResult<(String, Vec<OsString>, Places, Tags, Cut)> {
+) -> PyResult<Translation> {
     let job = Job::new(dir.as_deref(), encoding, escape)?;
     let page = match text {
         Some(text) => job.string(py, text, filename)?,
         None => job.file(py, filename)?,
     };
+    let stamps = job.stamps.into_inner();
+    let files = page.files.into_iter().map(|path| {
+        let stamp = stamps.get(&path).copied();
+        (path.into_os_string(), stamp)
+    });
     let places = page.segments.iter().map(|segment| {
         (
             segment.program_line,
@@ -96,11 +113,15 @@ fn translate(
             segment.line,
         )
     });
-    let places = places.collect();
-    let tags = page.tags.into_iter();
-    let tags = tags
-        .map(|tag| (tag.program_line, tag.program_column, tag.excerpt))
-        .collect();
+    let tags = page.tags.into_iter().map(|tag| {
+        (
+            tag.program_line,
+            tag.program_column,
+            tag.line,
+            tag.column,
+            tag.excerpt,
+        )
+    });
     let cut = page.cut.map(|(place, why)| {
         (
             place.path.into_os_string(),
@@ -110,12 +131,41 @@ fn translate(
             why,
         )
     });
-    let files = page
-        .files
-        .into_iter()
-        .map(PathBuf::into_os_string)
-        .collect();
-    Ok((page.program, files, places, tags, cut))
+    Ok((
+        page.program,
+        files.collect(),
+        places.collect(),
+        tags.collect(),
+        cut,
+    ))
+}
+
+/// source(filename, encoding=None) -> str
+///
+/// The text of a page's file, decoded as the parser decodes it. Raises as parse does.
+#[pyfunction]
+#[pyo3(signature = (filename, encoding=None, /))]
+fn source(py: Python<'_>, filename: PathBuf, encoding: Option<String>) -> PyResult<String> {
+    let loaded = Job::new(None, encoding, None)?.load(py, &filename);
+    Ok(loaded.map_err(raise)?.text)
+}
+
+/// stamp(filename) -> (int, int) or None
+///
+/// What changes when a file does: its modification time in nanoseconds and its size in bytes. None if
+/// there is no such file, or it is not a regular one, or its directory cannot be searched.
+#[pyfunction]
+#[pyo3(signature = (filename, /))]
+fn stamp(py: Python<'_>, filename: PathBuf) -> Option<Stamp> {
+    let metadata = py.detach(|| std::fs::metadata(filename)).ok()?;
+    metadata.is_file().then(|| stamp_of(&metadata))
+}
+
+type Stamp = (i64, u64);
+
+fn stamp_of(metadata: &std::fs::Metadata) -> Stamp {
+    let seconds = metadata.mtime().saturating_mul(1_000_000_000);
+    (seconds.saturating_add(metadata.mtime_nsec()), metadata.len())
 }
 
 /// escape(value) -> str
@@ -154,6 +204,8 @@ struct Job<'a> {
     dir: Option<&'a OsStr>,
     encoding: String,
     escape: Escape,
+    /// Of the files read so far.
+    stamps: RefCell<HashMap<PathBuf, Stamp>>,
 }
 
 impl<'a> Job<'a> {
@@ -165,7 +217,7 @@ impl<'a> Job<'a> {
         let escape = match escape {
             None => Escape::default(),
             Some(value) => Escape::parse(value).ok_or_else(|| {
-                PyValueError::new_err(format!("escape can be \"html\" or \"none\", not {value:?}"))
+                PyValueError::new_err(format!("the escape of PSP pages can be \"html\" or \"none\", not {value:?}"))
             })?,
         };
         let encoding = encoding.unwrap_or_else(|| "utf-8".to_owned());
@@ -173,6 +225,7 @@ impl<'a> Job<'a> {
             dir,
             encoding,
             escape,
+            stamps: RefCell::default(),
         })
     }
 
@@ -215,13 +268,20 @@ impl<'a> Job<'a> {
     }
 
     fn load(&self, py: Python<'_>, path: &Path) -> Result<Loaded, Error<LoadError>> {
-        let bytes = py
-            .detach(|| std::fs::read(path))
-            .map_err(|source| Error::Load {
-                path: path.to_owned(),
-                included_at: None,
-                source: source.into(),
-            })?;
+        let read = py.detach(|| {
+            let mut file = File::open(path)?;
+            // Before the bytes: a change in between then shows as one when the stamp is compared.
+            let stamp = stamp_of(&file.metadata()?);
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok((stamp, bytes))
+        });
+        let (stamp, bytes) = read.map_err(|source: io::Error| Error::Load {
+            path: path.to_owned(),
+            included_at: None,
+            source: source.into(),
+        })?;
+        self.stamps.borrow_mut().insert(path.to_owned(), stamp);
         self.decode(py, path, &bytes)
     }
 

@@ -68,12 +68,15 @@ pub struct Segment {
     pub line: usize,
 }
 
-/// One `<% %>` or `<%= %>`: where its code starts in the program, and the tag as written.
+/// One `<% %>` or `<%= %>`: where its code starts in the program, and where in its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
     pub program_line: usize,
     pub program_column: usize,
-    /// Its first line, cut to a readable length.
+    pub line: usize,
+    /// In bytes from 0, as the program's.
+    pub column: usize,
+    /// The tag's first line, cut to a readable length.
     pub excerpt: String,
 }
 

@@ -397,9 +397,13 @@ impl<'a> Parser<'a> {
         } else if excerpt.len() < line.len() {
             excerpt.push_str("...");
         }
+        let code = &self.input().source.text[..self.input().at + bytes];
+        let column = code.len() - code.rfind(['\n', '\r']).map_or(0, |end| end + 1);
         self.page.tags.push(Tag {
             program_line: self.program_line,
             program_column: self.page.program.len() - self.program_line_start,
+            line: self.input().line,
+            column,
             excerpt,
         });
         self.enter(State::Code, bytes);

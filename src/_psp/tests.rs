@@ -216,10 +216,12 @@ fn tags_are_quoted_for_messages() {
         "{}",
         tags[2]
     );
-    assert_eq!(
-        (page.tags[0].program_line, page.tags[0].program_column),
-        (1, 21)
-    );
+    let spots: Vec<_> = page
+        .tags
+        .iter()
+        .map(|tag| (tag.program_line, tag.program_column, tag.line, tag.column))
+        .collect();
+    assert_eq!(spots[..2], [(1, 21, 1, 3), (2, 22, 2, 3)]);
 }
 
 #[test]
