@@ -314,7 +314,7 @@ def _cell(lines, number):
     """A line as HTML that keeps its blanks; empty beyond the last."""
     if number >= len(lines):
         return ""
-    text = _psp.escape(lines[number].rstrip("\n"))
+    text = _psp.escape(lines[number].rstrip())
     return text.replace("\t", "    ").replace(" ", "&nbsp;")
 
 

@@ -15,7 +15,7 @@ def _fails(*patterns):
     The original's is not compared (nothing here is as grave as crit): it names the lines of the
     program, and many an exception twice.
     """
-    return {"log": "crit", "ours_log": patterns}
+    return {"log": "crit", "ours_log": ["PythonHandler mod_python.psp: ", *patterns]}
 
 
 def _page(name, about, page, *requests, files=None, conf=_CONF, **options):
@@ -146,9 +146,9 @@ _shows(
     "module-globals",
     "the globals of the module are the page's, too",
     "<%= [m.__name__ for m in (os, sys, apache, util, Session, tempfile, types, marshal, dbm)] %>"
-    " <%= escape('<\"'>') %> <%= PSP.__name__ %> <%= parse and parsestring and 1 %> <%= tempdir %>",
+    " <%= escape('<&>') %> <%= PSP.__name__ %> <%= parse and parsestring and 1 %> <%= tempdir %>",
     "['os', 'sys', 'mod_python.apache', 'mod_python.util', 'mod_python.Session', 'tempfile',"
-    " 'types', 'marshal', 'dbm'] &lt;&amp;&gt;&quot; PSP 1 /tmp",
+    " 'types', 'marshal', 'dbm'] &lt;&amp;&gt; PSP 1 /tmp",
 )
 _shows(
     "module-globals-eval",
