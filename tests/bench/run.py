@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""The benchmark: every workload on every peer, interleaved, as tables and JSON (see README.md)."""
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+
+import callgrind
+import cpu
+import load
+import memory
+import pages
+import peers
+import report
+import upload
+import verify
+from workloads import BY_NAME, WORKLOADS
+
+from httpd import BenchError, Httpd, output_of, stop_all
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+REPO = os.path.dirname(os.path.dirname(HERE))
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    listed = lambda text: [word for word in text.split(",") if word]  # noqa: E731
+    parser.add_argument("--workloads", type=listed, help="rows, by name (see --list)")
+    parser.add_argument("--peers", type=listed, default=list(peers.ORDER), help="default: all")
+    parser.add_argument("--mpm", type=listed, default=["event", "prefork"])
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of wrk (3)")
+    parser.add_argument("--seconds", type=float, default=3, help="seconds of one round (3)")
+    parser.add_argument("--upload-mb", type=int, default=100, help="size of the upload (100)")
+    parser.add_argument("--callgrind-only", action="store_true", help="instruction counts only")
+    parser.add_argument("--no-callgrind", action="store_true")
+    parser.add_argument("--profile", action="store_true", help="show our costliest functions")
+    parser.add_argument(
+        "--jobs", type=int, default=min(2, os.cpu_count() or 1), help="of callgrind"
+    )
+    parser.add_argument("--module", default=os.path.join(REPO, "build", "mod_python.so"))
+    parser.add_argument("--package", default=os.path.join(REPO, "python"))
+    parser.add_argument(
+        "--original", help="the original's mod_python.so (httpd's module directory)"
+    )
+    parser.add_argument(
+        "--granian",
+        default=os.path.join(REPO, ".venv", "bin", "python"),
+        help="a Python that can import granian",
+    )
+    parser.add_argument("--apxs", default=os.environ.get("APXS", "apxs"))
+    parser.add_argument("--output", default=os.path.join(REPO, "bench-results"))
+    parser.add_argument("--keep", action="store_true", help="keep the servers' directories")
+    parser.add_argument("--list", action="store_true", help="list the workloads")
+    return parser.parse_args()
+
+
+def progress(text: str) -> None:
+    """A line for whoever watches; the tables alone go to stdout."""
+    print(time.strftime("%H:%M:%S ") + text, file=sys.stderr, flush=True)
+
+
+def versions(httpd: Httpd, bench: peers.Bench) -> dict:
+    """What ran, for the report."""
+    version = output_of([httpd.binary, "-v"]).splitlines()[0]
+    found = {
+        "httpd": version.partition(":")[2].strip(),
+        "machine": "%s, %d cores" % (cpu_model(), os.cpu_count() or 0),
+    }
+    revision = output_of(["git", "-C", REPO, "describe", "--always", "--dirty"]).strip()
+    if revision:
+        found["revision"] = revision
+    for name, peer in bench.peers.items():
+        if not peer.missing and peer.module:
+            found[peers.TITLES[name]] = peer.module.replace(REPO + "/", "")
+    return found
+
+
+def cpu_model() -> str:
+    """The processor's name."""
+    with open("/proc/cpuinfo") as info:
+        match = re.search(r"model name\s*:\s*(.*)", info.read())
+    return match.group(1) if match else platform.machine()
+
+
+class Cache:
+    """Instruction counts of earlier runs, for peers that a quick run leaves out.
+
+    An entry holds only for the same module, configuration and site, which its digest stands for.
+    """
+
+    def __init__(self, directory: str):
+        self.path = os.path.join(directory, "callgrind-cache.json")
+        self.entries = {}
+        if os.path.exists(self.path):
+            with open(self.path) as stored:
+                self.entries = json.load(stored)
+
+    def put(self, key: str, digest: str, count: dict) -> None:
+        """Remembers a count."""
+        self.entries[key] = dict(count, digest=digest)
+
+    def get(self, key: str, digest: str):
+        """The remembered count, marked as such, or None."""
+        found = self.entries.get(key)
+        if not found or found["digest"] != digest:
+            return None
+        return {"instructions": found["instructions"], "spread": found["spread"], "cached": True}
+
+    def save(self) -> None:
+        """Writes the cache."""
+        with open(self.path, "w") as out:
+            json.dump(self.entries, out, indent=1, sort_keys=True)
+
+
+def count_instructions(bench, works, options, results, asked) -> None:
+    """Fills results['instructions'], several servers at a time: counts bear company."""
+    jobs = [
+        (peer, work)
+        for work in works
+        if work.kind in ("requests", "upload")
+        for peer in bench.present(work)
+        if peer.name in asked and peer.name != "granian"
+    ]
+    cache = Cache(options.output)
+    answers = {}
+    profiles = {}
+
+    def one(job):
+        peer, work = job
+        try:
+            count, answer = callgrind.measure(peer, work, options.profile and peer.name == "ours")
+        except (BenchError, OSError) as error:
+            return peer, work, None, None, str(error)
+        progress("%s: %s %.0f instructions a request" % (work.name, peer.name, count.instructions))
+        return peer, work, count, answer, None
+
+    with ThreadPoolExecutor(max(1, options.jobs)) as pool:
+        for peer, work, count, answer, error in pool.map(one, jobs):
+            if error:
+                results["errors"].append("%s (callgrind): %s: %s" % (work.name, peer.name, error))
+                continue
+            answers.setdefault(work.name, {})[peer.name] = answer
+            row = results["instructions"].setdefault(work.name, {})
+            row[peer.name] = {"instructions": count.instructions, "spread": count.spread}
+            cache.put("%s:%s" % (work.name, peer.name), peer.digest(work), row[peer.name])
+            if count.profile:
+                profiles[work.name] = callgrind.annotate(count.profile, work.batch)
+    for work in works:
+        results["errors"] += verify.compare(work, answers.get(work.name, {}))
+        row = results["instructions"].get(work.name)
+        for peer in bench.present(work) if row else ():
+            found = cache.get("%s:%s" % (work.name, peer.name), peer.digest(work))
+            if peer.name not in asked and found:
+                row[peer.name] = found
+    cache.save()
+    for name, lines in profiles.items():
+        print(
+            "## Profile of %s: instructions a request, by function\n\n%s\n"
+            % (name, "\n".join(lines))
+        )
+
+
+def plain(readings):
+    """Readings as dictionaries, with text keys, as JSON has them."""
+    if isinstance(readings, dict):
+        return {str(key): plain(value) for key, value in readings.items()}
+    return [asdict(each) for each in readings]
+
+
+def measure_mpm(bench, works, mpm, options, results) -> None:
+    """Everything but the instruction counts, under one MPM."""
+    rates = results["rates"].setdefault(mpm, {})
+    for work in works:
+        common = (progress, results["errors"])
+        if work.kind == "memory":
+            found = results["memory"].setdefault(mpm, {})
+            for peer in bench.present(work):
+                try:
+                    found[peer.name] = asdict(memory.measure(peer, work, mpm))
+                    progress(
+                        "memory, %s: %s %d KiB" % (mpm, peer.name, found[peer.name]["private"])
+                    )
+                except (BenchError, OSError) as error:
+                    results["errors"].append("memory (%s): %s: %s" % (mpm, peer.name, error))
+            continue
+        if work.kind == "upload":
+            readings, answers = upload.measure(
+                bench, work, mpm, options.rounds, options.upload_mb * 1000000, *common
+            )
+        elif work.kind == "cpu":
+            readings, answers = cpu.measure(
+                bench, work, mpm, options.rounds, options.seconds, *common
+            )
+        else:
+            readings, answers = load.measure(
+                bench, work, mpm, options.rounds, options.seconds, *common
+            )
+        rates[work.name] = plain(readings)
+        results["errors"] += verify.compare(work, answers)
+
+
+def main() -> int:
+    """Runs what was asked for; 0 when every peer answered every workload alike."""
+    options = arguments()
+    if options.list:
+        print("\n".join("%-16s %s" % (work.name, work.title) for work in WORKLOADS))
+        return 0
+    unknown = set(options.workloads or ()) - set(BY_NAME)
+    if unknown:
+        raise BenchError("unknown workload %s; --list names them" % ", ".join(sorted(unknown)))
+    works = [w for w in WORKLOADS if not options.workloads or w.name in options.workloads]
+    httpd = Httpd(options.apxs)
+    os.makedirs(options.output, exist_ok=True)
+    root = tempfile.mkdtemp(prefix="mod_python_bench.")
+    os.chmod(root, 0o755)
+    try:
+        bench = peers.Bench(httpd, root, os.path.join(HERE, "c", "mod_cref.c"))
+        progress("building the C module and the site in " + root)
+        python = os.environ.get("PYO3_PYTHON", "/usr/bin/python3")
+        pages.build(bench.htdocs, bench.data, os.path.join(HERE, "site"), cpu.calibrate(2))
+        peers.find(bench, options, python)
+        for each in {python, "/usr/bin/python3"}:  # ours and the original's may differ
+            if os.path.exists(each):
+                subprocess.run([each, "-m", "compileall", "-q", bench.htdocs], check=True)
+        results = {
+            "when": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "mpms": [],
+            "instructions": {},
+            "rates": {},
+            "memory": {},
+            "errors": [],
+            "versions": versions(httpd, bench),
+            "missing": {
+                peers.TITLES[name]: bench.peers[name].missing
+                for name in options.peers
+                if name in bench.peers and bench.peers[name].missing
+            },
+        }
+        unknown = [name for name in options.peers if name not in bench.peers]
+        if unknown:
+            raise BenchError("unknown peer %s (known: %s)" % (unknown[0], ", ".join(peers.ORDER)))
+        for name, why in results["missing"].items():
+            progress("%s is left out: %s" % (name, why))
+        if not options.no_callgrind:
+            lacking = callgrind.available()
+            if lacking:
+                progress("no instruction counts: " + lacking)
+                results["missing"]["instruction counts"] = lacking
+            else:
+                source = os.path.join(HERE, "c", "mod_callgrind.c")
+                bench.control = httpd.build(source, os.path.join(root, "control"))
+                count_instructions(bench, works, options, results, options.peers)
+        if not options.callgrind_only:
+            if load.available():
+                raise BenchError(load.available())
+            for name in list(bench.peers):
+                if name not in options.peers:
+                    del bench.peers[name]
+            results["mpms"] = options.mpm
+            for mpm in options.mpm:
+                measure_mpm(bench, works, mpm, options, results)
+        print(report.render(results), flush=True)
+        name = os.path.join(options.output, time.strftime("bench-%Y%m%d-%H%M%S.json"))
+        with open(name, "w") as out:
+            json.dump(results, out, indent=1)
+        progress("figures are in " + name)
+        return 1 if results["errors"] else 0
+    finally:
+        stop_all()
+        if options.keep:
+            progress("kept: " + root)
+        else:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def interrupted(signum, frame):
+    """Ends the run in an orderly way: main's finally stops the servers."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, interrupted)
+    try:
+        sys.exit(main())
+    except BenchError as error:
+        sys.exit("bench: %s" % error)
+    except KeyboardInterrupt:
+        sys.exit("bench: interrupted")
