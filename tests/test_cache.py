@@ -248,6 +248,7 @@ def test_functions():
 
 # --- HTTP
 
+
 @pytest.fixture
 def web():
     """A web server: set `.headers`, `.body`, `.status`; `.requests` are the headers it got."""
@@ -256,8 +257,7 @@ def web():
         def do_GET(self):
             web.requests.append(dict(self.headers))
             wanted = self.headers["If-None-Match"] or self.headers["If-Modified-Since"]
-            known = wanted and wanted in (web.headers.get("ETag"),
-                                          web.headers.get("Last-Modified"))
+            known = wanted and wanted in (web.headers.get("ETag"), web.headers.get("Last-Modified"))
             self.send_response_only(304 if known else web.status)
             for field, value in web.headers.items():
                 self.send_header(field, value)
@@ -289,11 +289,14 @@ def test_http(web):
     assert c[web.url].entity == b"x = 2"  # nothing said it would stay
 
 
-@pytest.mark.parametrize("headers", [
-    {"Cache-Control": "public, Max-Age=1000"},
-    {"Expires": "Fri, 01 Jan 2100 00:00:00 GMT"},
-    {"Date": "Fri, 01 Jan 1999 00:00:00 GMT", "Expires": "Fri, 01 Jan 1999 01:00:00 GMT"},
-])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Cache-Control": "public, Max-Age=1000"},
+        {"Expires": "Fri, 01 Jan 2100 00:00:00 GMT"},
+        {"Date": "Fri, 01 Jan 1999 00:00:00 GMT", "Expires": "Fri, 01 Jan 1999 01:00:00 GMT"},
+    ],
+)
 def test_http_fresh(web, headers):
     web.headers = headers
     c = cache.HTTPCache()
@@ -302,11 +305,16 @@ def test_http_fresh(web, headers):
     assert len(web.requests) == 1
 
 
-@pytest.mark.parametrize("headers", [
-    {"Cache-Control": "max-age=0"}, {"Cache-Control": "no-cache, max-age=1000"},
-    {"Expires": "0"}, {"Expires": "Fri, 01 Jan 1999 00:00:00 GMT"},
-    {"Cache-Control": "max-age=0", "Expires": "Fri, 01 Jan 2100 00:00:00 GMT"},
-])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Cache-Control": "max-age=0"},
+        {"Cache-Control": "no-cache, max-age=1000"},
+        {"Expires": "0"},
+        {"Expires": "Fri, 01 Jan 1999 00:00:00 GMT"},
+        {"Cache-Control": "max-age=0", "Expires": "Fri, 01 Jan 2100 00:00:00 GMT"},
+    ],
+)
 def test_http_stale(web, headers):
     web.headers = headers
     c = cache.HTTPCache()
@@ -314,10 +322,13 @@ def test_http_stale(web, headers):
     assert len(web.requests) == 2
 
 
-@pytest.mark.parametrize("field, condition, value", [
-    ("ETag", "If-None-Match", '"v1"'),
-    ("Last-Modified", "If-Modified-Since", "Fri, 01 Jan 1999 00:00:00 GMT"),
-])
+@pytest.mark.parametrize(
+    "field, condition, value",
+    [
+        ("ETag", "If-None-Match", '"v1"'),
+        ("Last-Modified", "If-Modified-Since", "Fri, 01 Jan 1999 00:00:00 GMT"),
+    ],
+)
 def test_http_revalidation(web, field, condition, value):
     web.headers = {field: value}
     c = cache.HTTPCache()
@@ -348,8 +359,10 @@ def test_http_modules(web):
 
 
 def test_import_is_light():
-    code = ("import sys; sys.path[:0] = %r; before = set(sys.modules)\n"
-            "import mod_python.cache; print(*set(sys.modules) - before)" % sys.path)
+    code = (
+        "import sys; sys.path[:0] = %r; before = set(sys.modules)\n"
+        "import mod_python.cache; print(*set(sys.modules) - before)" % sys.path
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(out.stdout.split())
     assert "mod_python.cache" in loaded

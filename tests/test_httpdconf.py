@@ -41,8 +41,12 @@ ONE_VALUE = """
 def version(monkeypatch):
     """mod_python.version as an installation would have it."""
     module = types.ModuleType("mod_python.version")
-    vars(module).update(HTTPD_VERSION="2.4.99", LIBEXECDIR="/no/such/modules", SYSCONFDIR="",
-                        PYTHON_BIN="/usr/bin/python3")
+    vars(module).update(
+        HTTPD_VERSION="2.4.99",
+        LIBEXECDIR="/no/such/modules",
+        SYSCONFDIR="",
+        PYTHON_BIN="/usr/bin/python3",
+    )
     monkeypatch.setitem(sys.modules, "mod_python.version", module)
     monkeypatch.setattr(httpdconf.mod_python, "version", module, raising=False)
     return module
@@ -116,12 +120,15 @@ def test_empty():
     assert repr(Directory("/x")) == "Directory('/x',\n)"
 
 
-@pytest.mark.parametrize("text, printed, source", [
-    ("a", "# a\n", "Comment('a\\n')"),
-    ("a\n", "# a\n", "Comment('a\\n')"),
-    ("\na\n\n", "# \n# a\n# \n", "Comment('\\n'\n        'a\\n'\n        '\\n')"),
-    ("", "# \n", "Comment('\\n')"),
-])
+@pytest.mark.parametrize(
+    "text, printed, source",
+    [
+        ("a", "# a\n", "Comment('a\\n')"),
+        ("a\n", "# a\n", "Comment('a\\n')"),
+        ("\na\n\n", "# \n# a\n# \n", "Comment('\\n'\n        'a\\n'\n        '\\n')"),
+        ("", "# \n", "Comment('\\n')"),
+    ],
+)
 def test_comment(text, printed, source):
     assert str(Comment(text)) == printed
     assert repr(Comment(text)) == source
@@ -149,14 +156,20 @@ def test_append():
     assert str(config) == "Listen 1\nListen 2\n# c\n<Directory />\n</Directory>\n"
 
 
-@pytest.mark.parametrize("wrong", [
-    lambda: Container().append("x"), lambda: Container("x"), lambda: Directory("/", None),
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Container().append("x"),
+        lambda: Container("x"),
+        lambda: Directory("/", None),
+    ],
+)
 def test_only_parts_go_into_containers(wrong):
     with pytest.raises(TypeError) as error:
         wrong()
-    assert str(error.value) == ("appended value must be an instance of Directive, Container, "
-                                "ContainerTag or Comment")
+    assert str(error.value) == (
+        "appended value must be an instance of Directive, Container, ContainerTag or Comment"
+    )
 
 
 def test_quote_if_space():
@@ -165,6 +178,7 @@ def test_quote_if_space():
 
 # --- write_basic_config
 
+
 def run(path):
     """What the written file prints, seen by a fresh interpreter without an installation."""
     code = (
@@ -172,20 +186,28 @@ def run(path):
         "v = types.ModuleType('mod_python.version'); v.HTTPD_VERSION = '2.4.99'\n"
         "sys.modules['mod_python.version'] = v\n"
         "import mod_python; mod_python.version = v\n"
-        "exec(open(%r).read())" % (sys.path, str(path)))
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                          check=True).stdout
+        "exec(open(%r).read())" % (sys.path, str(path))
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_write_basic_config(version, tmp_path, capfd):
     root = tmp_path / "my site"
-    path = write_basic_config(str(root), listen="8888", pythonhandler="hello",
-                              pythonpath=["/p 1", "", "/q'x"], pythonoptions=["a b", 'c "d e"'],
-                              mp_comments=["one"])
+    path = write_basic_config(
+        str(root),
+        listen="8888",
+        pythonhandler="hello",
+        pythonpath=["/p 1", "", "/q'x"],
+        pythonoptions=["a b", 'c "d e"'],
+        mp_comments=["one"],
+    )
     assert path == f"{root}/conf/httpd_conf.py"
     told = capfd.readouterr().err.splitlines()
-    assert told[:4] == [f"Creating directory '{root}{name}'." for name in
-                        ("", "/public", "/conf", "/logs")]
+    assert told[:4] == [
+        f"Creating directory '{root}{name}'." for name in ("", "/public", "/conf", "/logs")
+    ]
     assert told[4].startswith(("Copying ", "Warning: file "))
     assert told[5] == f"Writing '{path}'."
     source = (root / "conf/httpd_conf.py").read_text()
@@ -202,7 +224,7 @@ def test_write_basic_config(version, tmp_path, capfd):
         "# PythonDebug On",
         "PythonHandler hello",
         # httpd takes \" for a quote inside a quoted argument.
-        "PythonPath \"sys.path+['/p 1',\\\"/q'x\\\",]\"",
+        'PythonPath "sys.path+[\'/p 1\',\\"/q\'x\\",]"',
         "PythonOption a b",
         'PythonOption c "d e"',
         "# one",
@@ -220,7 +242,8 @@ def test_an_existing_config_is_kept(version, tmp_path, capfd):
     assert open(path).read() == before
     assert write_basic_config(str(tmp_path), listen=1, replace_config=True) == path
     assert f"Warning: directory '{tmp_path}/logs' already exists, continuing." in (
-        capfd.readouterr().err)
+        capfd.readouterr().err
+    )
     assert "Listen(1)" in open(path).read()
 
 
@@ -255,8 +278,9 @@ def test_httpd_accepts_it(version, tmp_path, mod_python, capfd):
     conf = tmp_path / "httpd.conf"
     text = run(path).replace(f"{httpd.modules}/mod_python.so", str(mod_python.shared_object))
     conf.write_text(text)
-    done = subprocess.run([str(httpd.binary), "-t", "-f", str(conf)], capture_output=True,
-                          text=True, check=False)
+    done = subprocess.run(
+        [str(httpd.binary), "-t", "-f", str(conf)], capture_output=True, text=True, check=False
+    )
     assert "Syntax OK" in done.stderr, done.stderr
 
 

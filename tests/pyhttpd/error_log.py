@@ -20,9 +20,7 @@ _EARLY_LINE = re.compile(
 )
 LEVELS = ("emerg", "alert", "crit", "error", "warn", "notice", "info", "debug")
 # AH00050 to AH00052: a child died; the others are what a crash or a panic leaves behind.
-DISASTER = re.compile(
-    r"exit signal|AH0005[012]|panicked at|Fatal Python error|double free|MP_PANIC"
-)
+DISASTER = re.compile(r"exit signal|AH0005[012]|panicked at|Fatal Python error|double free|MP0001")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,6 +24,7 @@ class InstallError(Exception):
 class Httpd:
     """One installed httpd."""
 
+    apxs: str
     binary: pathlib.Path
     modules: pathlib.Path
     static: frozenset  # source file names of modules compiled in, e.g. "mod_so.c"
@@ -53,11 +54,27 @@ class Httpd:
         if version is None:
             raise InstallError(f"{binary} -v does not name a version")
         return Httpd(
+            apxs,
             binary,
             pathlib.Path(query("LIBEXECDIR")),
             static,
             tuple(int(part) for part in version.groups()),
         )
+
+    def build(self, source: pathlib.Path, directory: pathlib.Path) -> pathlib.Path:
+        """Compile a C module with apxs in `directory`; returns the shared object."""
+        shutil.copy(str(source), str(directory))
+        done = subprocess.run(
+            [self.apxs, "-c", source.name],
+            cwd=str(directory),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            text=True,
+        )
+        if done.returncode:
+            raise InstallError(f"apxs cannot compile {source.name}:\n{done.stdout}")
+        return directory / ".libs" / f"{source.stem}.so"
 
     def load_line(self, name: str) -> str:
         """The LoadModule line of httpd's own module `name`; empty when it is compiled in."""
