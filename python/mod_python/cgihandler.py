@@ -58,7 +58,7 @@ def _script(req):
     if not name:
         return None
     directory, base = os.path.split(name)
-    stem = base[:-3] if base.endswith(".py") else base
+    stem = os.path.splitext(base)[0]
     if not stem or "." in stem:
         return None
     path = os.path.join(directory, stem + ".py")

@@ -25,12 +25,11 @@ _BODILESS = ("204", "304")
 
 
 def handler(req):
-    """Answers with what the application returns; DECLINED if there is none for this URI."""
-    name = req.get_options().get(_APPLICATION)
-    if name is None:
-        raise KeyError(
-            "%s: set it with PythonOption to the module[::callable] to run" % _APPLICATION
-        )
+    """Answers with what the application returns; DECLINED if there is none for this URI.
+
+    KeyError if the option that names the application is not set.
+    """
+    name = req.get_options()[_APPLICATION]
     environ = build_environ(req)
     if environ is None:
         return apache.DECLINED

@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::_apache::text;
 use crate::forms::urlencoded;
@@ -14,17 +14,12 @@ use crate::forms::urlencoded;
 /// value is empty are left out unless keep_blank_values is true. strict_parsing is accepted for
 /// compatibility. In str, bytes that are not UTF-8 become U+FFFD. Raises TypeError for other types.
 #[pyfunction]
-#[pyo3(signature = (qs, keep_blank_values=None, strict_parsing=None, /))]
-pub fn parse_qsl<'py>(
-    py: Python<'py>,
-    qs: &Bound<'py, PyAny>,
-    keep_blank_values: Option<&Bound<'py, PyAny>>,
-    strict_parsing: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyList>> {
-    let _ = strict_parsing;
-    let kind = Kind::of(qs, "parse_qsl")?;
+#[pyo3(signature = (*args), text_signature = "(qs, keep_blank_values=0, strict_parsing=0, /)")]
+pub fn parse_qsl<'py>(args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyList>> {
+    let py = args.py();
+    let (kind, qs, keep_blank_values) = arguments(args)?;
     let list = PyList::empty(py);
-    for (name, value) in urlencoded::pairs(&text::encode(qs)?, is_true(keep_blank_values)?) {
+    for (name, value) in urlencoded::pairs(&text::encode(&qs)?, keep_blank_values) {
         list.append((kind.make(py, &name), kind.make(py, &value)))?;
     }
     Ok(list)
@@ -34,17 +29,12 @@ pub fn parse_qsl<'py>(
 ///
 /// Arguments and errors are those of parse_qsl.
 #[pyfunction]
-#[pyo3(signature = (qs, keep_blank_values=None, strict_parsing=None, /))]
-pub fn parse_qs<'py>(
-    py: Python<'py>,
-    qs: &Bound<'py, PyAny>,
-    keep_blank_values: Option<&Bound<'py, PyAny>>,
-    strict_parsing: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyDict>> {
-    let _ = strict_parsing;
-    let kind = Kind::of(qs, "parse_qs")?;
+#[pyo3(signature = (*args), text_signature = "(qs, keep_blank_values=0, strict_parsing=0, /)")]
+pub fn parse_qs<'py>(args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyDict>> {
+    let py = args.py();
+    let (kind, qs, keep_blank_values) = arguments(args)?;
     let dict = PyDict::new(py);
-    for (name, value) in urlencoded::pairs(&text::encode(qs)?, is_true(keep_blank_values)?) {
+    for (name, value) in urlencoded::pairs(&text::encode(&qs)?, keep_blank_values) {
         let (name, value) = (kind.make(py, &name), kind.make(py, &value));
         match dict.get_item(&name)? {
             Some(values) => values.cast_into::<PyList>()?.append(value)?,
@@ -52,6 +42,24 @@ pub fn parse_qs<'py>(
         }
     }
     Ok(dict)
+}
+
+/// The type of qs, qs, and keep_blank_values.
+fn arguments<'py>(args: &Bound<'py, PyTuple>) -> PyResult<(Kind, Bound<'py, PyAny>, bool)> {
+    let count = args.len();
+    if count == 0 || count > 3 {
+        let bound = if count == 0 { "at least 1 argument" } else { "at most 3 arguments" };
+        return Err(PyTypeError::new_err(format!("function takes {bound} ({count} given)")));
+    }
+    let qs = args.get_item(0)?;
+    let kind = if qs.is_instance_of::<PyString>() {
+        Kind::Text
+    } else if qs.is_instance_of::<PyBytes>() {
+        Kind::Bytes
+    } else {
+        return Err(PyTypeError::new_err("not an ISO-8859-1 string"));
+    };
+    Ok((kind, qs, count > 1 && args.get_item(1)?.is_truthy()?))
 }
 
 /// The type of the argument, which is that of the result.
@@ -62,19 +70,6 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(qs: &Bound<'_, PyAny>, function: &str) -> PyResult<Kind> {
-        if qs.is_instance_of::<PyString>() {
-            Ok(Kind::Text)
-        } else if qs.is_instance_of::<PyBytes>() {
-            Ok(Kind::Bytes)
-        } else {
-            Err(PyTypeError::new_err(format!(
-                "{function}() argument must be str or bytes, not {}",
-                text::type_name(qs)
-            )))
-        }
-    }
-
     fn make<'py>(self, py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyAny> {
         match self {
             Kind::Text => decode_replacing(py, bytes).into_any(),
@@ -95,9 +90,4 @@ pub fn decode_replacing<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyStri
         );
         Bound::from_owned_ptr(py, raw).cast_into_unchecked()
     }
-}
-
-/// The truth of an optional flag; without one false.
-pub fn is_true(flag: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
-    flag.map_or(Ok(false), |flag| flag.is_truthy())
 }

@@ -1,0 +1,275 @@
+"""mod_python.wsgi: library.md 5.7."""
+
+from compat.case import case, get, head, post
+
+_CONF = """
+    SetHandler mod_python
+    PythonHandler mod_python.wsgi
+    PythonOption mod_python.wsgi.application @mod@
+    PythonOption mod_python.wsgi.base_uri /@id@
+"""
+
+
+def _wsgi(id, about, application, *requests, conf=_CONF, **options):
+    return case(id, about, application, *requests, conf=conf, **options)
+
+
+_HELLO = """
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("X-Own", "1"), ("X-Own", "2")])
+    return [b"hello ", b"world"]
+
+class Callable:
+    def __call__(self, environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return iter([b"called"])
+
+other = Callable()
+nothing = None
+"""
+
+_wsgi(
+    "wsgi-hello",
+    "library.md 5.7: headers and body",
+    _HELLO,
+    get("/x", body="hello world", expect={"Content-Type": "text/plain", "X-Own": ["1", "2"]}),
+    head("/x", body=b""),
+)
+
+_wsgi(
+    "wsgi-callable",
+    "library.md 5.7: another callable of the module",
+    _HELLO,
+    get("/x", body="called"),
+    conf=_CONF.replace("@mod@", "@mod@::other"),
+)
+
+_wsgi(
+    "wsgi-missing",
+    "library.md 5.7: no such callable declines",
+    _HELLO,
+    get("/x", status=404),
+    conf=_CONF.replace("@mod@", "@mod@::absent"),
+    log="warn",
+)
+
+_wsgi(
+    "wsgi-none",
+    "library.md 5.7: a false callable declines",
+    _HELLO,
+    get("/x", status=404),
+    conf=_CONF.replace("@mod@", "@mod@::nothing"),
+    log="warn",
+)
+
+_wsgi(
+    "wsgi-wrong-base",
+    "library.md 5.7: a URI that is not below the base declines",
+    _HELLO,
+    get("/x", status=404),
+    conf=_CONF.replace("/@id@", "/elsewhere"),
+    log="warn",
+)
+
+_wsgi(
+    "wsgi-base-slash",
+    "library.md 5.7: a base URI must not end with a slash",
+    _HELLO,
+    get("/x", status=500),
+    conf=_CONF.replace("/@id@", "/@id@/"),
+    log="error",
+)
+
+_wsgi(
+    "wsgi-no-option",
+    "library.md 5.7: the application must be named",
+    _HELLO,
+    get("/x", status=500),
+    conf="SetHandler mod_python\nPythonHandler mod_python.wsgi",
+    log="error",
+)
+
+_SHOW = """
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    lines = []
+    for key in sorted(environ):
+        if key.startswith(("HTTP_", "QUERY", "REQUEST_", "SCRIPT_N", "PATH_INFO", "CONTENT_L",
+                           "CONTENT_TYPE", "wsgi.u", "wsgi.v", "wsgi.mult")):
+            lines.append("%s %r" % (key, environ[key]))
+    return ["\\n".join(lines).encode("ascii", "backslashreplace")]
+"""
+
+_wsgi(
+    "wsgi-environ-request",
+    "library.md 5.7: what the request puts into environ",
+    _SHOW,
+    get(
+        "/more/path?a=b",
+        headers=[("X-Header", "x")],
+        auth=("user", "pass"),
+        find="HTTP_AUTHORIZATION 'Basic .*HTTP_X_HEADER 'x'\n.*PATH_INFO '/more/path'\n"
+        "QUERY_STRING 'a=b'\nREQUEST_METHOD 'GET'.*SCRIPT_NAME '/wsgi-environ-request'\n"
+        ".*wsgi.url_scheme 'http'",
+    ),
+    post(b"body", "/x", headers=[("Content-Type", "a/b")], find="CONTENT_LENGTH '4'"),
+)
+
+_wsgi(
+    "wsgi-location",
+    "library.md 5.7: the Location is the base URI",
+    _SHOW,
+    get("//wsgi-location-place/path", find="PATH_INFO '/path'.*SCRIPT_NAME '/wsgi-location-place'"),
+    get("//wsgi-location-place", find="SCRIPT_NAME '/wsgi-location-place'"),
+    sections="""
+        <Location /wsgi-location-place>
+            SetHandler mod_python
+            PythonHandler mod_python.wsgi
+            PythonPath "sys.path+['@dir@']"
+            PythonOption mod_python.wsgi.application @mod@
+        </Location>
+    """,
+)
+
+_wsgi(
+    "wsgi-input",
+    "library.md 5.7: wsgi.input is the request",
+    """
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        body = environ["wsgi.input"]
+        return [("%s %r" % (type(body).__name__, body.read())).encode()]
+    """,
+    post(b"one\ntwo\nthree\n", "/x", body="mp_request b'one\\ntwo\\nthree\\n'"),
+)
+
+_wsgi(
+    "wsgi-write",
+    "library.md 5.7: the write callable",
+    """
+    def application(environ, start_response):
+        write = start_response("200 OK", [("Content-Type", "text/plain")])
+        write(b"written, ")
+        return [b"returned"]
+    """,
+    get("/x", body="written, returned"),
+)
+
+_wsgi(
+    "wsgi-argument-errors",
+    "library.md 5.7: what start_response refuses",
+    """
+    def application(environ, start_response):
+        out = []
+        for status, headers in (
+            ("200 OK", ()), ("200 OK", [["a", "b"]]), ("200 OK", [(1, "b")]),
+            ("200 OK", [("a", 1)]), ("no number", []),
+        ):
+            try:
+                start_response(status, headers)
+            except Exception as error:
+                out.append("%s: %s" % (type(error).__name__, error))
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return ["\\n".join(out).encode()]
+    """,
+    get(
+        "/x",
+        body="TypeError: headers argument must be a list, not a 'tuple'\n"
+        "TypeError: each header must be a tuple, not a 'list'\n"
+        "TypeError: header names must be strings, not 'int'\n"
+        "TypeError: header values must be strings, not 'int'\n"
+        "ValueError: Invalid status line: no number",
+    ),
+)
+
+_wsgi(
+    "wsgi-close",
+    "library.md 5.7: close() of the result is called",
+    """
+    import sys
+
+    class Result:
+        def __iter__(self):
+            return iter([b"body"])
+        def close(self):
+            sys.modules[__name__].closed = True
+
+    closed = False
+
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        if environ["QUERY_STRING"]:
+            return [str(closed).encode()]
+        return Result()
+    """,
+    get("/x", body="body"),
+    get("/x?state", body="True"),
+)
+
+# -- repaired ------------------------------------------------------------------------------------
+
+_wsgi(
+    "wsgi-status",
+    "gotchas C14: the status of the application",
+    """
+    def application(environ, start_response):
+        status = environ["QUERY_STRING"].replace("+", " ")
+        start_response(status, [("Content-Type", "text/plain")])
+        return [b"body"]
+    """,
+    get("/x?404+Not+here", status=404, body="body"),
+    get("/x?302+Found", status=302),
+    get("/x?304+Not+Modified", status=304, body=""),
+    get("/x?204+No+Content", status=204, body=""),
+    get("/x?500+Broken", status=500, body="body"),
+)
+
+_wsgi(
+    "wsgi-exc-info-none",
+    "gotchas C14: exc_info None",
+    """
+    def application(environ, start_response):
+        start_response("200 OK", [("X", "1")], None)
+        return [b"body"]
+    """,
+    get("/x", body="body", expect={"X": "1"}),
+)
+
+_wsgi(
+    "wsgi-base-segment",
+    "gotchas C14: the base URI ends at a segment",
+    _HELLO,
+    get("//wsgi-base-segment-more", status=404),
+    sections="""
+        <Location /wsgi-base-segment-more>
+            SetHandler mod_python
+            PythonHandler mod_python.wsgi
+            PythonPath "sys.path+['@dir@']"
+            PythonOption mod_python.wsgi.application @mod@
+            PythonOption mod_python.wsgi.base_uri /@id@
+        </Location>
+    """,
+)
+
+_wsgi(
+    "wsgi-environ",
+    "gotchas C14: run_once and friends",
+    """
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        assert all(value is not None for value in environ.values())
+        return [repr((environ["wsgi.run_once"], "wsgi.file_wrapper" in environ)).encode()]
+    """,
+    get("/x", body="(False, True)"),
+)
+
+_wsgi(
+    "wsgi-no-start-response",
+    "PEP 3333: start_response must be called",
+    """
+    def application(environ, start_response):
+        return [b"body"]
+    """,
+    get("/x", status=500),
+    ours_log=("did not call start_response",),
+)
