@@ -1,0 +1,307 @@
+"""Errors in PSP pages: what the log and the debug page say, and that they name the right line."""
+
+import sys
+
+import pytest
+
+from pyhttpd import Site
+
+_LABORATORY = """
+    import json, traceback
+    from mod_python import apache, psp
+
+    def handler(req):
+        scope = dict(globals(), req=req)
+        exec(req.read().decode(), scope)
+        req.write(json.dumps(scope["answer"]), 0)
+        return apache.OK
+"""
+
+SITE = Site(
+    conf="""
+        <Directory @root@/htdocs/psp>
+            SetHandler mod_python
+            PythonHandler mod_python.psp
+            PythonDebug On
+        </Directory>
+        <Directory @root@/htdocs/laboratory>
+            SetHandler mod_python
+            PythonHandler laboratory
+        </Directory>
+    """,
+    files={"laboratory/laboratory.py": _LABORATORY},
+)
+
+
+@pytest.fixture
+def fails(get, server, log):
+    """Writes the page, expects it to fail, and gives the debug page without the HTML entities."""
+
+    def fails(page, name="page.psp", status=500, **files):
+        for other, content in files.items():
+            server.write(f"psp/{other}.psp", content)
+        server.write(f"psp/{name}", page)
+        log.expect("PythonHandler mod_python.psp: ")
+        response = get(f"/psp/{name}")
+        assert response.status == status, response.text
+        text = response.text
+        for entity, char in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&#x27;", "'")):
+            text = text.replace(entity, char)
+        return text.replace("&amp;", "&")
+
+    return fails
+
+
+def entry(text, name, line):
+    """What the traceback shows of the given line of the page."""
+    head = f'/psp/{name}", line {line}'
+    assert head in text, text
+    return text.split(head, 1)[1]
+
+
+# -- at run time
+
+
+def test_the_line_of_the_page_is_shown(fails):
+    text = fails('one\n<b class="x"><%= 1 / 0 %></b>\n')
+    after = entry(text, "page.psp", 2)
+    assert '    <b class="x"><%= 1 / 0 %></b>\n' in after
+    assert "ZeroDivisionError" in after
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python shows no carets")
+def test_carets_stand_under_the_page_s_own_text(fails):
+    text = fails('""" é <%= {}[\'key\'] + 2 %>\n')
+    assert '    """ é <%= {}[\'key\'] + 2 %>\n              ~~^^^^^^^\n' in text
+
+
+def test_code_of_several_lines(fails):
+    text = fails("a\n<%\nx = 1\nfor i in range(3):\n    x = x / i\n%>b\n")
+    assert "    x = x / i" in entry(text, "page.psp", 5)
+
+
+def test_a_comment_of_several_lines_shifts_nothing(fails):
+    text = fails("a<%-- b\nc\nd --%>\n<%@ x\ny %>\n<%= nothing %>")
+    assert "<%= nothing %>" in entry(text, "page.psp", 6)
+
+
+def test_crlf_pages(fails):
+    text = fails(b"a\r\n\r\n<%= nothing %>\r\n")
+    assert "<%= nothing %>" in entry(text, "page.psp", 3)
+
+
+def test_a_line_of_an_included_file(fails):
+    text = fails(
+        'a\n<%@ include file="part.psp" %>\n<%= nothing %>', part="p\n\n<%= also_nothing %>\n"
+    )
+    assert "<%= also_nothing %>" in entry(text, "part.psp", 3)
+    assert "also_nothing" in text.rsplit("NameError", 1)[1]
+
+
+def test_a_line_after_an_include(fails):
+    text = fails('a\n<%@ include file="part.psp" %>\n<%= nothing %>', part="p\n\n\n\np\n")
+    assert "<%= nothing %>" in entry(text, "page.psp", 3)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="lines are all that Python knows")
+def test_tags_of_two_files_on_one_line_of_the_program(fails):
+    page = '<% x = 1 %><%@ include file="part.psp" %><%= nothing %>'
+    text = fails(page, part="\n<%= x %>")
+    assert "<%= nothing %>" in entry(text, "page.psp", 1)
+    text = fails(page, part="<%= also_nothing %>")
+    assert "<%= also_nothing %>" in entry(text, "part.psp", 1)
+
+
+def test_a_nested_include(fails):
+    text = fails(
+        '<%@ include file="outer.psp" %>',
+        outer='\n<%@ include file="inner.psp" %>\n',
+        inner="\n\n<% 1 / 0 %>",
+    )
+    assert "<% 1 / 0 %>" in entry(text, "inner.psp", 3)
+
+
+def test_functions_of_a_page(fails):
+    text = fails(
+        '<%\ndef f():\n    g()\n\n%>\n<%@ include file="part.psp" %><%= f() %>',
+        part="<%\ndef g():\n    raise KeyError('deep')\n\n%>",
+    )
+    assert "in <module>" in text
+    assert "    g()" in entry(text, "page.psp", 3).split("\n\n")[0]
+    assert "    raise KeyError('deep')" in entry(text, "part.psp", 3)
+
+
+def test_exceptions_behind_the_exception(fails):
+    text = fails(
+        "<%--\n--%><%\ntry:\n    1 / 0\n"
+        "except ZeroDivisionError as e:\n    raise KeyError(1) from e\n%>"
+    )
+    assert "    1 / 0" in entry(text, "page.psp", 4)
+    assert "    raise KeyError(1) from e" in entry(text, "page.psp", 6)
+    assert "direct cause" in text
+
+
+def test_a_page_in_another_encoding(fails):
+    text = fails('<%@ page encoding="latin-1" %>\né <%= nothing %>'.encode("latin-1"))
+    assert "é <%= nothing %>" in entry(text, "page.psp", 2)
+
+
+def test_a_changed_page_shows_its_new_text(fails):
+    assert "<%= first %>" in entry(fails("<%= first %>"), "page.psp", 1)
+    assert "<%= second %>" in entry(fails("\n<%= second %>"), "page.psp", 2)
+
+
+def test_an_error_page_gets_the_page_s_lines(get, server):
+    server.write(
+        "psp/handler.psp",
+        "<%\nimport traceback\n%><%= ''.join(traceback.format_exception(*exception)) %>",
+    )
+    server.write(
+        "psp/page.psp", "<%-- a\n--%><% psp.set_error_page('handler.psp') %>\n<%= 1 / 0 %>"
+    )
+    text = get("/psp/page.psp").text
+    assert "    <%= 1 / 0 %>" in entry(text, "page.psp", 3)
+
+
+def test_pages_without_a_file(fetch):
+    code = """
+pages = ["<%= 1 %>\\n<%= one %>", "<%= 1 %>\\n<%= two %>"]
+answer = []
+for text in pages:
+    try:
+        psp.PSP(req, string=text).run()
+    except NameError:
+        answer.append(traceback.format_exc())
+    else:
+        answer.append(None)
+answer.append(traceback.format_exc())
+"""
+    response = fetch("/laboratory/x", "POST", body=code.encode())
+    assert response.status == 200
+    assert "    <%= one %>" in response.text
+    assert "    <%= two %>" in response.text
+
+
+def test_the_exception_itself_is_raised(fetch):
+    code = """
+class E(Exception):
+    def __init__(self, a, b):
+        Exception.__init__(self, a, b)
+error = E(1, 2)
+try:
+    psp.PSP(req, string="<% raise error %>", vars={"error": error}).run()
+except E as caught:
+    answer = [caught is error, caught.__context__ is None, caught.__cause__ is None]
+"""
+    response = fetch("/laboratory/x", "POST", body=code.encode())
+    assert response.text == "[true, true, true]"
+
+
+# -- at compile time
+
+
+def syntax_error(text):
+    return text.split("SyntaxError: ", 1)[-1] if "SyntaxError: " in text else text
+
+
+def test_a_syntax_error_names_the_tag(fails):
+    text = fails("a\nb <% if x %> c\n")
+    after = entry(text, "page.psp", 2)
+    assert "b <% if x %> c" in after
+    assert "(in <% if x %>)" in after
+
+
+def test_a_syntax_error_in_an_included_file(fails):
+    text = fails('a\n\n<%@ include file="part.psp" %>', part="\n<%= 1 + %>\n")
+    after = entry(text, "part.psp", 2)
+    assert "<%= 1 + %>" in after
+    assert "(in <%= 1 + %>)" in after
+
+
+def test_a_syntax_error_after_an_include(fails):
+    text = fails('<%@ include file="part.psp" %>\n<%= 1 + %>', part="\n\n\n")
+    assert "(in <%= 1 + %>)" in entry(text, "page.psp", 2)
+
+
+def test_a_block_without_a_body(fails):
+    text = fails("a\n<% if x: %>b\n<%\nfor y in z:\n# c\n%>d\n")
+    assert "page.psp" in text
+    assert "Error: " in text
+
+
+def test_an_indentation_error_keeps_its_kind(fails):
+    text = fails("<%\nif 1:\n  x = 1\n  %>a")
+    assert "IndentationError: unexpected indent" in text
+    assert entry(text, "page.psp", 4)
+
+
+@pytest.mark.parametrize(
+    ("page", "line", "reason"),
+    [
+        ("a\n<% if x", 2, "tag is never closed by %>"),
+        ("a\n\n<%= x\n\n", 3, "tag is never closed by %>"),
+        ("a\n<%-- b\nc", 2, "comment <%-- is never closed by --%>"),
+        ("a\n<%@ b", 2, "directive <%@ is never closed by %>"),
+        (b"a\nb\0c", 2, "NUL character ends the program"),
+    ],
+)
+def test_a_page_that_breaks_off(fails, page, line, reason):
+    text = fails(page)
+    assert f"SyntaxError: {reason} (so Python says: " in entry(text, "page.psp", line)
+
+
+def test_an_include_that_breaks_off(fails):
+    text = fails('<%@ include file="part.psp" %>b', part="\n<%-- x")
+    assert "comment <%-- is never closed" in entry(text, "part.psp", 2)
+
+
+def test_a_page_that_ends_in_a_backslash(fails):
+    assert "a backslash at the end of the page's text must be doubled" in fails("a\nb\\")
+
+
+def test_a_circle_of_includes(fails):
+    text = fails('<%@ include file="part.psp" %>', part='x\n <%@ include file="page.psp" %>')
+    after = entry(text, "part.psp", 2)
+    assert '<%@ include file="page.psp" %>' in after
+    assert "page includes itself: " in after
+
+
+def test_a_missing_include_names_who_includes_it(fails):
+    text = fails('a\n<%@ include file="nowhere.psp" %>')
+    assert "page.psp, line 2)" in text
+    assert "nowhere.psp'" in text
+
+
+def test_an_include_that_is_a_directory(fails, server):
+    server.write("psp/directory.psp/x", "x")
+    assert "IsADirectoryError" in fails('<%@ include file="directory.psp" %>')
+
+
+def test_text_that_is_not_in_the_encoding(fails):
+    text = fails(b"a\nb\xe9")
+    assert "UnicodeDecodeError" in text
+    assert "page.psp, line 2;" in text
+    assert '<%@ page encoding="..." %>' in text
+
+
+def test_an_unknown_encoding(fails):
+    assert "unknown encoding: nonsense" in fails('<%@ page encoding="nonsense" %>')
+
+
+def test_a_setting_that_would_be_lost(fails):
+    text = fails('a\n<%@ page escape="hmtl" %>')
+    assert 'escape="hmtl" is not known' in entry(text, "page.psp", 2)
+
+
+def test_deep_nesting_is_an_error_and_no_crash(fails, get, server):
+    text = fails("<%= " + "(" * 100000 + ")" * 100000 + " %>")
+    assert "Error: " in text
+    server.write("psp/page.psp", "well")
+    assert get("/psp/page.psp").text == "well"
+
+
+def test_long_chains_of_operators_are_an_error_and_no_crash(fails, get, server):
+    text = fails("<%= " + "+".join(["1"] * 200000) + " %>")
+    assert "Error: " in text
+    server.write("psp/page.psp", "well")
+    assert get("/psp/page.psp").text == "well"
