@@ -114,7 +114,8 @@ def test_psp_takes_any_query(get, query):
     assert page.status == 200 and page.text.rstrip().endswith("</html>")
 
 
-def test_psp_sources_stay_inside(get):
+def test_psp_sources_stay_inside(get, log):
+    log.expect("AH01630: client denied")
     assert get("/psp/head.inc").status == 403
     assert get("/psp/httpd.conf").status == 403
 

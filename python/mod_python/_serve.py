@@ -62,10 +62,11 @@ def options_from(argv):
 def module_to_load(given):
     """The path of mod_python.so: the one named, else this source tree's, else the installed one."""
     installed = os.path.join(version.LIBEXECDIR, "mod_python.so")
-    for path in (given, version.TEST_MOD_PYTHON_SO, installed):
-        if path and os.path.exists(path):
-            return os.path.abspath(path)
-    raise _httpd.NotUsable("%s does not exist: run `make build`" % (given or installed))
+    built = version.TEST_MOD_PYTHON_SO
+    path = given or (built if os.path.exists(built) else installed)
+    if not os.path.exists(path):
+        raise _httpd.NotUsable("%s does not exist: run `make build`" % path)
+    return os.path.abspath(path)
 
 
 def check_port_is_free(host, port):
