@@ -1,7 +1,6 @@
 """The `mod_python` command without a server: usage, errors, versions, create and genconfig."""
 
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -10,9 +9,12 @@ import sys
 import pytest
 
 from mod_python import version
-from pyhttpd.install import REPOSITORY
+from pyhttpd import Httpd, ModPython, Server, Site
+from pyhttpd.install import REPOSITORY, InstallError
 
-COMMANDS = ["create", "genconfig", "restart", "serve", "start", "stop", "version"]
+COMMANDS = (
+    "create doctor genconfig module-config restart serve start status stop version"
+).split()
 
 
 def run(*arguments, package=REPOSITORY / "python", **options):
@@ -49,6 +51,9 @@ def package(tmp_path):
         (["start"], "Must specify <httpd.conf>"),
         (["stop", "a", "b"], "Must specify <httpd.conf>"),
         (["restart"], "Must specify <httpd.conf>"),
+        (["status"], "Must specify <httpd.conf>"),
+        (["doctor", "x"], "Takes no arguments"),
+        (["module-config", "x"], "Takes no arguments"),
         (["genconfig"], "Must specify <src>"),
         (["genconfig", "/nowhere/x.py"], "No such file: /nowhere/x.py"),
         (["create", "--pythonhandler", "x"], "Must specify <directory>"),
@@ -68,7 +73,7 @@ def test_errors(arguments, error):
 def test_usage_lists_the_commands_in_order():
     done = run("--help")
     assert done.returncode == 0
-    assert re.findall(r"^  (\w+) ", done.stdout, re.M) == COMMANDS
+    assert re.findall(r"^  ([\w-]+) ", done.stdout, re.M) == COMMANDS
 
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"version"}))
@@ -212,6 +217,88 @@ def test_the_package_imports_outside_httpd():
     assert done.stdout.splitlines() == ["True", "False", "_apache"]
 
 
+def findings(done, kind):
+    """The texts of doctor's findings of a kind."""
+    return [line[8:] for line in done.stdout.splitlines() if line.startswith(kind)]
+
+
+def test_doctor_finds_nothing_wrong_with_what_the_tests_use(tmp_path):
+    shutil.copytree(REPOSITORY / "python", tmp_path / "python")
+    module = ModPython.ours().shared_object
+    done = run("doctor", "--module", module, package=tmp_path / "python")
+    fine = findings(done, "ok")
+    assert "httpd loads it" in fine
+    assert "the module is %s" % module in fine
+    assert any(text.startswith("it runs /") and "libpython3" in text for text in fine)
+    # pytest's directories are closed to others, and doctor tells who cannot read them.
+    assert all("cannot read %s" % tmp_path in text for text in findings(done, "TROUBLE"))
+
+
+def test_doctor_tells_what_is_missing(tmp_path):
+    done = run("doctor", "--module", tmp_path / "no.so", "--httpd", tmp_path / "no-httpd")
+    assert done.returncode == 1
+    trouble = findings(done, "TROUBLE")
+    assert any("no-httpd does not run: " in text for text in trouble)
+    assert any("no.so does not exist" in text for text in trouble)
+
+
+def test_doctor_shows_why_httpd_does_not_load_a_file(tmp_path):
+    (tmp_path / "mod_python.so").write_text("PythonInterpPerServer, but no shared object")
+    done = run("doctor", "--module", tmp_path / "mod_python.so")
+    assert done.returncode == 1
+    assert any("httpd does not load it" in text for text in findings(done, "TROUBLE"))
+    assert "Cannot load %s/mod_python.so into server" % tmp_path in done.stdout
+
+
+def test_doctor_knows_the_original():
+    try:
+        original = ModPython.original().shared_object
+    except InstallError as error:
+        pytest.skip(str(error))
+    done = run("doctor", "--module", original)
+    assert done.returncode == 1
+    assert any("another mod_python" in text for text in findings(done, "TROUBLE"))
+
+
+def test_module_config():
+    done = run("module-config")
+    module = REPOSITORY / "build/mod_python.so"
+    # The tests run in a virtual environment, so its place is told too.
+    assert done.stdout.splitlines() == [
+        'LoadModule python_module "%s"' % module,
+        'PythonHome "%s"' % sys.prefix,
+    ]
+
+
+def test_status(mpm, mod_python):
+    server = Server(Site(children=2), mod_python=mod_python, mpm=mpm)
+    conf = server.write_configuration()
+    try:
+        done = run("status", conf)
+        pid_file = server.root / "run/httpd.pid"
+        assert (done.returncode, done.stdout) == (3, "not running (%s)\n" % pid_file)
+        server.start()
+        lines = run("status", conf).stdout.splitlines()
+        assert lines[0].startswith("running since ")
+        assert lines[1].startswith("httpd        pid %d, up " % server.process.pid)
+        assert lines[2] == "mod_python   %s" % mod_python.shared_object
+        told = {int(pid) for pid in re.findall(r"^child +pid (\d+), ", "\n".join(lines), re.M)}
+        assert told == server.children()
+        pid_file.write_text("nonsense")
+        done = run("status", conf)
+        assert done.returncode == 4 and "%s cannot be used" % pid_file in done.stdout
+    finally:
+        server.close()
+
+
+def test_status_of_a_configuration_httpd_refuses(tmp_path):
+    (tmp_path / "httpd.conf").write_text("NoSuchDirective\n")
+    done = run("status", tmp_path / "httpd.conf")
+    assert done.returncode == 4
+    assert "does not accept %s/httpd.conf" % tmp_path in done.stdout
+    assert "NoSuchDirective" in done.stdout
+
+
 DIRECTIVES = set(
     re.findall(r'c"(Python\w+)"', (REPOSITORY / "src/config/directives.rs").read_text())
 )
@@ -230,5 +317,6 @@ def test_python_load_names_the_module():
 
 
 def test_paths_are_of_this_machine():
-    assert os.access(version.HTTPD, os.X_OK)
-    assert pathlib.Path(version.LIBEXECDIR).is_dir()
+    httpd = Httpd.find()
+    assert version.HTTPD == str(httpd.binary)
+    assert version.LIBEXECDIR == str(httpd.modules)

@@ -114,6 +114,31 @@ def print_version(argv):
     return 0
 
 
+def status(argv):
+    """Tell whether the server of <httpd.conf> runs, and about its processes."""
+    parser = parser_for("status", "<httpd.conf>", status.__doc__)
+    _, conf = one_argument(parser, argv, "<httpd.conf>")
+    if not version.HTTPD:
+        parser.error("The path of httpd is unknown: this package was never built or installed")
+    from mod_python import _status
+
+    return _status.report(os.path.abspath(conf))
+
+
+def doctor(argv):
+    """Find out why httpd does not load the module, or the module Python."""
+    from mod_python import _doctor
+
+    return _doctor.doctor(parser_for("doctor", "", doctor.__doc__), argv)
+
+
+def module_config(argv):
+    """Print the lines of httpd.conf that load the module."""
+    from mod_python import _doctor
+
+    return _doctor.module_config(parser_for("module-config", "", module_config.__doc__), argv)
+
+
 def serve(argv):
     """Serve a directory, a WSGI application or a site's httpd.conf in the foreground."""
     from mod_python import _serve
@@ -123,10 +148,13 @@ def serve(argv):
 
 COMMANDS = {
     "create": create,
+    "doctor": doctor,
     "genconfig": genconfig,
+    "module-config": module_config,
     "restart": httpd_signal("restart", "graceful", "Restart httpd gracefully."),
     "serve": serve,
     "start": httpd_signal("start", "start", "Start httpd."),
+    "status": status,
     "stop": httpd_signal("stop", "graceful-stop", "Stop httpd when its requests are answered."),
     "version": print_version,
 }
@@ -136,7 +164,7 @@ def main(argv=None):
     """Run the command named in argv (default: sys.argv[1:]); returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     usage = "%prog <command> [command options]\n\nCommands:\n" + "\n".join(
-        "  %-10s %s" % (name, COMMANDS[name].__doc__) for name in sorted(COMMANDS)
+        "  %-14s %s" % (name, COMMANDS[name].__doc__) for name in sorted(COMMANDS)
     )
     parser = optparse.OptionParser(prog=PROG, usage=usage)
     for place, word in enumerate(argv):

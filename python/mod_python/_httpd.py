@@ -63,6 +63,13 @@ class Httpd:
         return found
 
 
+def module_path(given=None):
+    """Where mod_python.so is: where `given` says, else in this source tree, else installed."""
+    built = version.TEST_MOD_PYTHON_SO
+    installed = os.path.join(version.LIBEXECDIR, "mod_python.so")
+    return os.path.abspath(given or (built if os.path.exists(built) else installed))
+
+
 def unprivileged_user(asked=None):
     """The pwd entry of the user that children of a root httpd become.
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from mod_python import _httpd, _site, version
+from mod_python import _httpd, _site
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Runs between fork and exec. On Linux httpd is told to stop (SIGTERM, 15) by PR_SET_PDEATHSIG (1)
@@ -57,16 +57,6 @@ def options_from(argv):
         if getattr(options, number) is not None and getattr(options, number) < 1:
             parser.error("--%s must be at least 1" % number)
     return options, targets[0]
-
-
-def module_to_load(given):
-    """The path of mod_python.so: the one named, else this source tree's, else the installed one."""
-    installed = os.path.join(version.LIBEXECDIR, "mod_python.so")
-    built = version.TEST_MOD_PYTHON_SO
-    path = given or (built if os.path.exists(built) else installed)
-    if not os.path.exists(path):
-        raise _httpd.NotUsable("%s does not exist: run `make build`" % path)
-    return os.path.abspath(path)
 
 
 def check_port_is_free(host, port):
@@ -198,7 +188,9 @@ def run(server, options, site):
 def prepare(options, site):
     """Everything httpd needs before it starts: user, readable copies, server root, environment."""
     httpd = _httpd.Httpd(options.httpd)
-    options.module = module_to_load(options.module)
+    options.module = _httpd.module_path(options.module)
+    if not os.path.exists(options.module):
+        raise _httpd.NotUsable("%s does not exist: run `make build`" % options.module)
     check_port_is_free(options.host, options.port)
     user = None
     if os.geteuid() == 0:
