@@ -12,9 +12,7 @@ from mod_python import version
 from pyhttpd import Httpd, ModPython, Server, Site
 from pyhttpd.install import REPOSITORY, InstallError
 
-COMMANDS = (
-    "create doctor genconfig module-config restart serve start status stop version"
-).split()
+COMMANDS = ("create doctor genconfig module-config restart serve start status stop version").split()
 
 
 def run(*arguments, package=REPOSITORY / "python", **options):
@@ -231,7 +229,7 @@ def test_doctor_finds_nothing_wrong_with_what_the_tests_use(tmp_path):
     assert "the module is %s" % module in fine
     assert any(text.startswith("it runs /") and "libpython3" in text for text in fine)
     # pytest's directories are closed to others, and doctor tells who cannot read them.
-    assert all("cannot read %s" % tmp_path in text for text in findings(done, "TROUBLE"))
+    assert all("cannot read the package, %s" % tmp_path in text for text in findings(done, "TROUBLE"))
 
 
 def test_doctor_tells_what_is_missing(tmp_path):
@@ -296,7 +294,7 @@ def test_status_of_a_configuration_httpd_refuses(tmp_path):
     done = run("status", tmp_path / "httpd.conf")
     assert done.returncode == 4
     assert "does not accept %s/httpd.conf" % tmp_path in done.stdout
-    assert "NoSuchDirective" in done.stdout
+    assert "AH00534" in done.stdout or "NoSuchDirective" in done.stdout
 
 
 DIRECTIVES = set(
