@@ -229,7 +229,8 @@ def test_doctor_finds_nothing_wrong_with_what_the_tests_use(tmp_path):
     assert "the module is %s" % module in fine
     assert any(text.startswith("it runs /") and "libpython3" in text for text in fine)
     # pytest's directories are closed to others, and doctor tells who cannot read them.
-    assert all("cannot read the package, %s" % tmp_path in text for text in findings(done, "TROUBLE"))
+    closed = "cannot read the package, %s" % tmp_path
+    assert all(closed in text for text in findings(done, "TROUBLE"))
 
 
 def test_doctor_tells_what_is_missing(tmp_path):
