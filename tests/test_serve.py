@@ -32,14 +32,14 @@ def _module():
 class Serve:
     """The command, running: what it said so far, and its end."""
 
-    def __init__(self, *arguments, mpm, user=None, cwd=None, port=None, package=PACKAGE):
+    def __init__(self, *arguments, mpm, tmp, user=None, cwd=None, port=None, package=PACKAGE):
         self.port = port or free_port()
         self.process = subprocess.Popen(
             [
                 *(PYTHON, "-m", "mod_python", "serve", "--mpm", mpm),
                 *("--listen", "127.0.0.1:%d" % self.port, *map(str, arguments)),
             ],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(package)},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(package), "TMPDIR": str(tmp)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=cwd,
@@ -110,19 +110,29 @@ class Serve:
 
 
 @pytest.fixture
-def serve(mpm):
+def tmp():
+    """Where server roots are made, by any user."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="roots-"))
+    path.chmod(0o1777)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def serve(mpm, tmp):
     running = []
 
     def serve(*arguments, **options):
-        running.append(Serve(*arguments, mpm=mpm, **options))
+        running.append(Serve(*arguments, mpm=mpm, tmp=tmp, **options))
         return running[-1]
 
     yield serve
     for one in running:
         if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
+            one.end()
         one.process.stdout.close()
+    if not any(one.process.returncode == -signal.SIGKILL for one in running):
+        assert not list(tmp.iterdir()), "server roots were left behind"
 
 
 @pytest.fixture
@@ -324,7 +334,7 @@ def test_root_serves_a_copy_of_what_the_children_cannot_read(serve, tmp_path):
 
 
 @needs_root
-def test_without_root(mpm, folder):
+def test_without_root(serve, folder):
     """The command as a user without rights, with copies of package and module they can read."""
     shutil.copytree(REPOSITORY / "python", folder / "python")
     shutil.copy(ModPython.ours().shared_object, folder / "mod_python.so")
@@ -332,17 +342,12 @@ def test_without_root(mpm, folder):
         path.chmod(0o755)
     (folder / "site").mkdir()
     (folder / "site/one.py").write_text(HANDLER % "nobody")
-    served = Serve(
+    served = serve(
         *("--module", folder / "mod_python.so", folder / "site/one.py"),
-        mpm=mpm,
         user="nobody",
         package=folder / "python",
     )
-    try:
-        assert served.up().get("/").text == "hello from nobody"
-        served.remember_group()
-        assert served.end() == 0
-        assert not served.group()
-    finally:
-        served.process.kill()
-        served.process.stdout.close()
+    assert served.up().get("/").text == "hello from nobody"
+    served.remember_group()
+    assert served.end() == 0
+    assert not served.group()
