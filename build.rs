@@ -153,7 +153,7 @@ fn bindings(httpd: &Httpd) -> Result<()> {
         .allowlist_function("(ap|apr|unixd|util|ssl)_.*")
         .allowlist_type("(ap|apr|core|unixd|include|authn|authz|cmd|command|overrides)_.*")
         .allowlist_type("module|request_rec|conn_rec|server_rec|process_rec|cmd_parms|mp_constants|global_score|process_score|worker_score")
-        .allowlist_var("(apr|AP|APR|MP|M|HTTP|OR|ACCESS|RSRC|REQUEST|PROXYREQ|REMOTE|SUSPENDED|DECLINED|DONE|OK|DIR_MAGIC|CGI_MAGIC|INCLUDES_MAGIC|mp|ap|unixd|AUTH|AUTHN|AUTHZ|STANDARD20|MODULE_MAGIC)_.*|OK|DECLINED|DONE|STANDARD20_MODULE_STUFF|METHODS")
+        .allowlist_var("(apr|AP|APR|MP|M|HTTP|OR|ACCESS|RSRC|REQUEST|PROXYREQ|REMOTE|SUSPENDED|SSI|DECLINED|DONE|OK|DIR_MAGIC|CGI_MAGIC|INCLUDES_MAGIC|mp|ap|unixd|AUTH|AUTHN|AUTHZ|STANDARD20|MODULE_MAGIC)_.*|OK|DECLINED|DONE|STANDARD20_MODULE_STUFF|METHODS")
         .blocklist_item("IPPORT_.*|FP_.*")
         .constified_enum("mp_constants")
         .prepend_enum_name(false)

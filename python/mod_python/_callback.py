@@ -62,6 +62,30 @@ class CallBack:
             debugger.quitting = True
             sys.settrace(None)
 
+    def IncludeDispatch(self, fltr, tag, code):
+        """SSI: evaluate or execute the code of a tag; what eval gives is written, unless it is None.
+
+        The names are those of req.ssi_globals, which earlier phases may have filled and all tags of the
+        request share. `filter` in there is the filter while the tag runs.
+        """
+        req = fltr.req
+        names = getattr(req, "ssi_globals", None)
+        if names is None:
+            names = req.ssi_globals = {}
+        names["filter"] = fltr
+        names["__file__"] = req.filename
+        code = code.replace("\r\n", "\n").rstrip()
+        try:
+            if tag == "eval":
+                result = eval(code, names)
+                if result is not None:
+                    fltr.write(str(result))
+            else:
+                exec(code, names)
+            fltr.flush()
+        finally:
+            names["filter"] = None
+
     def ImportDispatch(self, name):
         """As `import_at_start`, with the main server's PythonPath and PythonDebug."""
         from mod_python import apache

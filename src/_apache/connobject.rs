@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyBytes, PyString};
 
 use super::hlistobject::HList;
 use super::request_config::ConnState;
 use super::serverobject::ServerObject;
 use super::tableobject::TableObject;
-use super::text;
+use super::{conn_io, text};
 use crate::httpd::{log, Conn};
 use crate::interpreter::GilCell;
 
@@ -174,6 +174,28 @@ conn_methods! {
         let Some(message_text) = super::log_message(message)? else { return Ok(()) };
         let level = level.unwrap_or(log::Level::Err as i32);
         self.state.detached(message.py(), |c| log::conn(c, level, &message_text))
+    }
+
+    /// Waits for data and reads up to n bytes; n=0 is one chunk, n=-1 all until the peer closes.
+    ///
+    /// Returns None at an end of stream inside the connection. Raises OSError when the connection ends or
+    /// fails.
+    #[pyo3(signature = (n = 0))]
+    fn read<'py>(&self, py: Python<'py>, n: isize) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        conn_io::read(&self.state, py, n)
+    }
+
+    /// Reads a line with its newline, at most n bytes; what came before the connection's end counts as one.
+    ///
+    /// Raises OSError when the connection has ended.
+    #[pyo3(signature = (n = 0))]
+    fn readline<'py>(&self, py: Python<'py>, n: isize) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        conn_io::readline(&self.state, py, n)
+    }
+
+    /// Sends str (as UTF-8) or bytes at once; whether they arrive is not known.
+    fn write(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        conn_io::write(&self.state, data)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> String {

@@ -23,6 +23,8 @@ use crate::interpreter::{self, GilCell, Interpreter};
 pub struct ConnState {
     pub gate: Gate,
     conn: GilCell<*mut RawConn>,
+    /// What a connection handler's readline took from httpd beyond its limit.
+    pub read_ahead: GilCell<Vec<u8>>,
 }
 
 // SAFETY: the pointer is only used under the GIL, through the gate.
@@ -46,6 +48,7 @@ impl ConnState {
         let state = Arc::new(ConnState {
             gate: Gate::new(),
             conn: GilCell::new(c.as_ptr()),
+            read_ahead: GilCell::new(Vec::new()),
         });
         let slot = Box::into_raw(Box::new(state));
         c.set_module_config(slot as *mut c_void);

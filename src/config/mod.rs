@@ -129,6 +129,9 @@ pub struct ServerConfig<'p> {
 }
 
 impl<'p> DirConfig<'p> {
+    /// Nothing configured.
+    pub const EMPTY: Self = Self::new(None);
+
     const fn new(scope: Option<&'p CStr>) -> Self {
         Self {
             settings: Settings {

@@ -3,7 +3,10 @@
 pub mod callback;
 pub mod child;
 pub mod cleanup;
+pub mod connection;
 pub mod error;
+pub mod filter;
+pub mod include;
 pub mod interpreter_for;
 pub mod request;
 pub mod resolve;

@@ -1,5 +1,8 @@
 //! httpd calls in: every hook in request order; each is a few lines.
 
+mod connection;
+mod filter;
+mod include;
 mod process;
 mod request;
 
@@ -42,6 +45,13 @@ pub extern "C" fn register(_pool: *mut ffi::apr_pool_t) {
             ffi::ap_hook_pre_config(Some(process::pre_config), none, none, MIDDLE);
             ffi::ap_hook_post_config(Some(process::post_config), none, none, MIDDLE);
             ffi::ap_hook_child_init(Some(process::child_init), none, none, MIDDLE);
+            // A connection.
+            ffi::ap_hook_process_connection(
+                Some(connection::process_connection),
+                none,
+                none,
+                MIDDLE,
+            );
             // A request, in order.
             ffi::ap_hook_post_read_request(Some(request::post_read_request), none, none, MIDDLE);
             ffi::ap_hook_translate_name(Some(request::translate_name), none, none, MIDDLE);
@@ -69,6 +79,9 @@ pub extern "C" fn register(_pool: *mut ffi::apr_pool_t) {
             ffi::ap_hook_handler(Some(request::handler), none, none, MIDDLE);
             ffi::ap_hook_log_transaction(Some(request::log_transaction), none, none, MIDDLE);
         }
-        crate::config::directives::set_register_filter(process::register_filter);
+        crate::config::directives::set_register_filter(|name, is_input| {
+            filter::register(name, is_input);
+        });
+        filter::register_dynamic();
     });
 }

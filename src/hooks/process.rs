@@ -100,6 +100,7 @@ pub unsafe extern "C" fn child_init(pool: *mut ffi::apr_pool_t, server: *mut ffi
         // SAFETY: the child's pool and the main server.
         let (pool, server) = unsafe { (Pool::from_raw(pool), Server::from_raw(server)) };
         dispatch::child::init(pool, server, inittab);
+        super::include::register();
     });
 }
 
@@ -110,6 +111,3 @@ fn inittab() {
     pyo3::append_to_inittab!(_apache);
     pyo3::append_to_inittab!(_psp);
 }
-
-/// A filter directive names a filter.
-pub fn register_filter(_name: &CStr, _is_input: bool) {}

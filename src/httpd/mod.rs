@@ -1,8 +1,10 @@
 //! Safe Rust over httpd and APR; never heard of Python.
 
 pub mod array;
+pub mod brigade;
 pub mod conftree;
 pub mod conn;
+pub mod conn_io;
 pub mod constants;
 pub mod error;
 pub mod filter;
@@ -19,6 +21,7 @@ pub mod pool;
 pub mod request;
 pub mod request_io;
 pub mod server;
+pub mod ssi;
 pub mod ssl;
 pub mod status;
 pub mod table;

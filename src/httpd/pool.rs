@@ -28,6 +28,15 @@ impl Pool {
         }
     }
 
+    /// Puts a value without destructor into the pool and gives its address.
+    pub fn place<T>(&self, value: T) -> *mut T {
+        const { assert!(!std::mem::needs_drop::<T>(), "the pool drops nothing") };
+        let room = self.palloc(std::mem::size_of::<T>().max(1)) as *mut T;
+        // SAFETY: as in `alloc`.
+        unsafe { room.write(value) };
+        room
+    }
+
     /// Puts plain values into the pool, as [`Self::alloc`].
     pub fn alloc_slice<T: Copy>(&self, values: &[T]) -> &[T] {
         if values.is_empty() {

@@ -1,0 +1,433 @@
+//! `mp_filter`: one call of a filter. (objects.md 3.7)
+
+use std::ffi::{c_int, CString};
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+use super::request_config::RequestState;
+use super::requestobject::RequestObject;
+use super::text;
+use crate::httpd::brigade::{Brigade, First};
+use crate::httpd::filter::{Context, Filter, Mode, ReadMode};
+use crate::interpreter::GilCell;
+
+/// `read()` without length gives at most this much at a time, so that memory stays flat whatever is sent.
+const MOST_AT_ONCE: usize = 4 << 20;
+/// Written data beyond this is handed to the next output filter without waiting for a flush.
+const MOST_QUEUED: usize = 1 << 20;
+
+/// Which kind of filter is called, and with what.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    Output,
+    Input(ReadMode),
+    /// An SSI tag: writes go into mod_include's own brigade.
+    Include,
+}
+
+/// httpd's side of the call; gone when it returns.
+#[derive(Clone, Copy)]
+pub struct Call {
+    pub kind: Kind,
+    pub filter: *const Filter,
+    pub context: *const Context,
+    /// What is read from.
+    pub input: *const Brigade,
+    /// What is written to.
+    pub output: *const Brigade,
+}
+
+// SAFETY: only used under the gate of the request's connection, while the call lasts.
+unsafe impl Send for Call {}
+
+/// What the call has come to.
+#[derive(Clone, Copy, Default)]
+pub struct Progress {
+    pub is_closed: bool,
+    /// Bytes read, or brigades passed on.
+    pub consumed: usize,
+    /// Whether upstream of an input filter was asked.
+    pub has_fetched: bool,
+    pub queued: usize,
+    /// The status of the last brigade operation.
+    pub status: c_int,
+}
+
+/// One call of a filter: what came can be read, what is written goes on.
+///
+/// Each call gets a new object, which can be used until the function returns.
+#[pyclass(
+    frozen,
+    weakref,
+    immutable_type,
+    name = "mp_filter",
+    module = "builtins"
+)]
+pub struct FilterObject {
+    state: Arc<RequestState>,
+    call: GilCell<Option<Call>>,
+    progress: GilCell<Progress>,
+    name: CString,
+    handler: Option<CString>,
+    dir: Option<CString>,
+    is_input: bool,
+    softspace: GilCell<i32>,
+    req: GilCell<Option<Py<RequestObject>>>,
+}
+
+impl FilterObject {
+    /// An object for a call that begins.
+    pub fn new(
+        state: Arc<RequestState>,
+        call: Call,
+        name: CString,
+        handler: Option<CString>,
+        dir: Option<CString>,
+    ) -> Self {
+        let is_input = matches!(call.kind, Kind::Input(_));
+        Self {
+            state,
+            call: GilCell::new(Some(call)),
+            progress: GilCell::new(Progress::default()),
+            name,
+            handler,
+            dir,
+            is_input,
+            softspace: GilCell::new(0),
+            req: GilCell::new(None),
+        }
+    }
+
+    /// The call is over: nothing of httpd's can be touched through this object any more.
+    pub fn end(&self, py: Python<'_>) -> Progress {
+        self.state.conn.gate.quiesce(py);
+        self.call.replace(py, None);
+        drop(self.req.take(py));
+        self.progress.get(py)
+    }
+
+    /// What the call has come to so far.
+    pub fn progress(&self, py: Python<'_>) -> Progress {
+        self.progress.get(py)
+    }
+
+    fn update(&self, py: Python<'_>, change: impl FnOnce(&mut Progress)) {
+        let mut progress = self.progress.get(py);
+        change(&mut progress);
+        self.progress.replace(py, progress);
+    }
+
+    /// The call, where it still lasts.
+    fn live(&self, py: Python<'_>) -> PyResult<Live<'_>> {
+        self.state.with(py, |_| ())?;
+        let call = self.call.get(py).ok_or_else(|| {
+            PyRuntimeError::new_err("the filter's call is over: this object can no longer be used")
+        })?;
+        // SAFETY: the addresses are valid while the call lasts, and `end` waits for operations.
+        unsafe {
+            Ok(Live {
+                kind: call.kind,
+                filter: &*call.filter,
+                context: call.context.as_ref(),
+                input: &*call.input,
+                output: &*call.output,
+            })
+        }
+    }
+
+    fn open(&self, py: Python<'_>) -> PyResult<Live<'_>> {
+        let live = self.live(py)?;
+        if self.progress.get(py).is_closed {
+            return Err(PyValueError::new_err("I/O operation on closed filter"));
+        }
+        Ok(live)
+    }
+
+    /// Runs an operation on brigades without the GIL.
+    fn detached<R>(&self, py: Python<'_>, body: impl FnOnce() -> R) -> PyResult<R> {
+        self.state.detached(py, |_| body())
+    }
+
+    /// `read` and `readline`: `None` at the end of the stream.
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+        limit: usize,
+        stop: Option<u8>,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let live = self.open(py)?;
+        let wants_fetch = !self.progress.get(py).has_fetched;
+        let (taken, fetched) = self.detached(py, || {
+            let mut fetched = false;
+            if let Kind::Input(how) = live.kind {
+                if wants_fetch && live.input.is_empty() {
+                    fetched = true;
+                    let status = live.filter.fetch(live.input, how);
+                    if status != 0 && !Filter::is_again(status) {
+                        return (Err((status, "Input filter read error")), fetched);
+                    }
+                }
+            }
+            (live.take(limit, stop), fetched)
+        })?;
+        if fetched {
+            self.update(py, |progress| progress.has_fetched = true);
+        }
+        match taken {
+            Ok(Taken::Eos) => Ok(None),
+            Ok(Taken::Data(data)) => {
+                self.update(py, |progress| progress.consumed += data.len());
+                Ok(Some(PyBytes::new(py, &data)))
+            }
+            Err((status, message)) => {
+                self.update(py, |progress| progress.status = status);
+                Err(PyOSError::new_err(message))
+            }
+        }
+    }
+
+    /// Hands what is queued to the next output filter.
+    fn pass(&self, py: Python<'_>, live: &Live<'_>) -> PyResult<c_int> {
+        if !matches!(live.kind, Kind::Output) {
+            return Ok(0);
+        }
+        let status = self.detached(py, || live.filter.pass(live.output))?;
+        self.update(py, |progress| {
+            progress.queued = 0;
+            progress.status = status;
+        });
+        Ok(status)
+    }
+}
+
+/// The addresses of a call as references, for the length of one operation.
+struct Live<'a> {
+    kind: Kind,
+    filter: &'a Filter,
+    context: Option<&'a Context>,
+    input: &'a Brigade,
+    output: &'a Brigade,
+}
+
+enum Taken {
+    Data(Vec<u8>),
+    Eos,
+}
+
+impl Live<'_> {
+    fn take(&self, limit: usize, stop: Option<u8>) -> Result<Taken, (c_int, &'static str)> {
+        let mut data = Vec::new();
+        while data.len() < limit || (limit == 0 && data.is_empty()) {
+            match self.input.first() {
+                First::Nothing => break,
+                First::Eos if data.is_empty() => return Ok(Taken::Eos),
+                First::Eos => break,
+                First::Flush => {
+                    self.input.drop_first();
+                    break;
+                }
+                First::Metadata => self.input.move_first(self.output),
+                First::Data if limit == 0 => break,
+                First::Data => {
+                    let room = limit - data.len();
+                    let found = self.input.take_data(&mut data, room, stop);
+                    if found
+                        .map_err(|_| (crate::httpd::filter::GENERAL_ERROR, "Filter read error"))?
+                    {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(Taken::Data(data))
+    }
+}
+
+#[pymethods]
+impl FilterObject {
+    /// 1 once close() was called.
+    #[getter]
+    fn closed(&self, py: Python<'_>) -> i32 {
+        i32::from(self.progress.get(py).is_closed)
+    }
+
+    /// The name the filter was registered under, in lower case.
+    #[getter]
+    fn name<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        text::from_c(py, &self.name)
+    }
+
+    /// The request whose data is filtered.
+    #[getter]
+    fn req<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, RequestObject>> {
+        // SAFETY: taking a reference runs no Python.
+        let assigned = unsafe {
+            self.req
+                .with(py, |req| req.as_ref().map(|req| req.bind(py).clone()))
+        };
+        match assigned {
+            Some(req) => Ok(req),
+            None => RequestState::object(&self.state, py),
+        }
+    }
+
+    #[setter]
+    fn set_req(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let req = value.cast::<RequestObject>().map_err(|_| {
+            PyTypeError::new_err(format!(
+                "req must be mp_request, not {}",
+                text::type_name(value)
+            ))
+        })?;
+        drop(self.req.replace(value.py(), Some(req.clone().unbind())));
+        Ok(())
+    }
+
+    /// 1 for an input filter.
+    #[getter]
+    fn is_input(&self) -> i32 {
+        i32::from(self.is_input)
+    }
+
+    /// The handler as configured; None in SSI.
+    #[getter]
+    fn handler<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
+        text::from_c_opt(py, self.handler.as_deref())
+    }
+
+    /// The directory of the directive; str or None.
+    #[getter]
+    fn dir<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
+        text::from_c_opt(py, self.dir.as_deref())
+    }
+
+    /// A number for programs. Writable.
+    #[getter]
+    fn softspace(&self, py: Python<'_>) -> i32 {
+        self.softspace.get(py)
+    }
+
+    #[setter]
+    fn set_softspace(&self, py: Python<'_>, value: i32) {
+        self.softspace.replace(py, value);
+    }
+
+    /// Reads up to len bytes, or what has come; b'' when there is no more in this call, None at the end.
+    ///
+    /// Raises OSError when the data cannot be had, ValueError after close().
+    #[pyo3(signature = (len = -1))]
+    fn read<'py>(&self, py: Python<'py>, len: isize) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        self.take(py, usize::try_from(len).unwrap_or(MOST_AT_ONCE), None)
+    }
+
+    /// Reads up to and including a newline, as read().
+    #[pyo3(signature = (len = -1))]
+    fn readline<'py>(&self, py: Python<'py>, len: isize) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        self.take(
+            py,
+            usize::try_from(len).unwrap_or(MOST_AT_ONCE),
+            Some(b'\n'),
+        )
+    }
+
+    /// Queues str (as UTF-8) or bytes for the next filter, or for the reader of an input filter.
+    ///
+    /// Raises OSError when the next filter fails, ValueError after close().
+    fn write(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = data.py();
+        let live = self.open(py)?;
+        let bytes: &[u8] = if let Ok(bytes) = data.cast::<PyBytes>() {
+            bytes.as_bytes()
+        } else if let Ok(string) = data.cast::<PyString>() {
+            string.to_str()?.as_bytes()
+        } else {
+            return Err(PyTypeError::new_err(format!(
+                "a bytes-like object is required, not '{}'",
+                text::type_name(data)
+            )));
+        };
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        live.output.write(bytes);
+        self.update(py, |progress| progress.queued += bytes.len());
+        if self.progress.get(py).queued > MOST_QUEUED && self.pass(py, &live)? != 0 {
+            return Err(PyOSError::new_err(
+                "Write failed, client closed connection.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Sends what is queued on its way. Raises OSError when the next filter fails.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        let live = self.live(py)?;
+        live.output.append_flush();
+        match self.pass(py, &live)? {
+            0 => Ok(()),
+            _ => Err(PyOSError::new_err("Flush failed.")),
+        }
+    }
+
+    /// Ends the stream. Once is enough; more does nothing.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let live = self.live(py)?;
+        if self.progress.get(py).is_closed {
+            return Ok(());
+        }
+        self.update(py, |progress| progress.is_closed = true);
+        if matches!(live.kind, Kind::Include) {
+            return Ok(());
+        }
+        live.output.append_eos();
+        self.pass(py, &live)?;
+        Ok(())
+    }
+
+    /// Hands everything on untouched.
+    fn pass_on(&self, py: Python<'_>) -> PyResult<()> {
+        let live = self.live(py)?;
+        let has_eos = live.input.has_eos();
+        live.input.move_all(live.output);
+        self.update(py, |progress| {
+            progress.consumed += 1;
+            progress.is_closed |= has_eos;
+        });
+        if let Kind::Input(how) = live.kind {
+            let status = self.detached(py, || live.filter.fetch(live.output, how))?;
+            let has_eos = live.output.has_eos();
+            self.update(py, |progress| {
+                progress.has_fetched = true;
+                progress.is_closed |= has_eos;
+                progress.status = status;
+            });
+            return Ok(());
+        }
+        self.pass(py, &live)?;
+        Ok(())
+    }
+
+    /// From now on data goes past this filter untouched.
+    fn disable(&self, py: Python<'_>) -> PyResult<()> {
+        if let Some(context) = self.live(py)?.context {
+            context.mode.set(Mode::Transparent);
+        }
+        Ok(())
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> String {
+        let kind = if slf.get().is_input {
+            "input"
+        } else {
+            "output"
+        };
+        format!(
+            "<mp_filter object at {:p}: {kind} {}>",
+            slf.as_ptr(),
+            slf.get().name.to_string_lossy()
+        )
+    }
+}
