@@ -18,6 +18,7 @@ def make_case(**options):
         "id": "x", "about": "", "requests": [get(body="a")], "files": {}, "conf": None,
         "htaccess": None, "sections": "", "vhost": None, "server": None, "site": {}, "log": None,
         "from_start": False,
+        "log_ignore": (),
         "ours_log": (), "chunks": False, "crashes_original": False, "mpms": (), "replace": (),
     }  # fmt: skip
     return Case(**{**values, **options})

@@ -8,6 +8,9 @@ from typing import Optional, Union
 
 from pyhttpd import Response, client
 
+# For `replace`: the type of these errors counts, their text does not (it says more in ours).
+TYPES_ONLY = [(r"\b(TypeError|AttributeError): [^\n]*", r"\1")]
+
 CASES: dict[str, "Case"] = {}
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -99,6 +102,7 @@ class Case:
     server: Optional[str]
     site: dict
     log: Optional[str]
+    log_ignore: Sequence[str]
     from_start: bool
     ours_log: Sequence[str]
     chunks: bool
@@ -172,6 +176,7 @@ def case(
     server: Optional[str] = None,
     site: Optional[dict] = None,
     log: Optional[str] = None,
+    log_ignore: Sequence[str] = (),
     from_start: bool = False,
     ours_log: Sequence[str] = (),
     chunks: bool = False,
@@ -192,6 +197,7 @@ def case(
     server           text for the main server (so the case has a server of its own)
     site             further pyhttpd.Site arguments (a server of its own, too)
     log              also compare error-log lines of this level and graver
+    log_ignore       regular expressions for lines to leave out of that comparison
     from_start       the log counts from the server's start, not from the first request
     ours_log         for a deliberate difference: regular expressions for our error lines
     chunks           also compare how the body was divided by flushes
@@ -218,6 +224,7 @@ def case(
         server,
         site or {},
         log,
+        log_ignore,
         from_start,
         ours_log,
         chunks,

@@ -15,6 +15,8 @@ _FRAME = re.compile(
     r"(?:[^\"&\n]*/(?:mod_python|importlib)/\w+\.py|(?:<|&lt;)frozen importlib[^\n]*)"
     r'(?:"|&quot;), line \d+, in .*\n(?:    .*\n)*\n?'
 )
+# Where no frame is left, whether Python or the module raised, the title has nothing to say.
+_TITLE = "Traceback (most recent call last):"
 _CARETS = re.compile(r"^ +[~^]+ *\n", re.M)
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 # ... or as a log line, whose newlines httpd wrote as \n.
@@ -37,6 +39,7 @@ def response(answer: Response, server, pairs=()) -> Response:
     """The answer with places, ports, addresses and mod_python's own frames taken out."""
     body = answer.body.decode("utf-8", "surrogateescape")
     body = _CARETS.sub("", _FRAME.sub("", text(body, server, pairs)))
+    body = re.sub(rf"^{re.escape(_TITLE)}\n\n?", "", body, flags=re.M)
     headers = [
         (
             name,
@@ -58,24 +61,27 @@ def _allow(value):
     return ",".join(sorted(value.split(",")))
 
 
-def log_lines(lines, server, level: str, pairs=()) -> list[str]:
-    """`level: message` of the lines at least as grave as `level`."""
+def log_lines(lines, server, level: str, pairs=(), ignored=()) -> list[str]:
+    """`level: message` of the lines at least as grave as `level`.
+
+    What was written to stderr counts as an error: whether a traceback goes there line by line or
+    through httpd's log is no difference.
+    """
     found = []
     in_frame = False
     for line in lines:
-        if not line.is_at_least(level):
+        if not line.is_at_least(level) or line.message.endswith(_TITLE):
             continue
-        # A traceback on stderr has the source of a frame in lines of its own.
-        in_frame = in_frame and line.level == "stderr" and line.message.startswith("    ")
+        # A traceback in raw lines has the source of a frame in lines of its own.
+        in_frame = in_frame and line.message.startswith("    ")
         if in_frame:
             continue
         if _FRAME_LINE.search(line.message):
-            in_frame = line.level == "stderr"
-            continue
-        if line.level == "stderr" and _CARETS.fullmatch(line.message + "\n"):
+            in_frame = True
             continue
         message = _LOG_CARETS.sub("", text(line.message, server, pairs))
-        found.append(f"{line.level}: {message}")
+        if not any(re.search(pattern, message) for pattern in ignored):
+            found.append(f"{'error' if line.level == 'stderr' else line.level}: {message}")
     return found
 
 

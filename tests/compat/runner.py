@@ -135,7 +135,7 @@ def run_case(case: Case, server: Server) -> Outcome:
     lines = server.log.lines(mark)
     return Outcome(
         [normalise.response(response, server, case.replace) for response in responses],
-        normalise.log_lines(lines, server, case.log or "error", case.replace),
+        normalise.log_lines(lines, server, case.log or "error", case.replace, case.log_ignore),
         [str(line) for line in lines if line.is_trouble()],
         crashed,
         hangs,

@@ -1,6 +1,6 @@
 """mod_python.apache and _apache: apache_module.md."""
 
-from compat.case import case, get, transcript
+from compat.case import TYPES_ONLY, case, get, transcript
 
 _NAMES = """
 HTTP_CONTINUE HTTP_SWITCHING_PROTOCOLS HTTP_PROCESSING HTTP_OK HTTP_CREATED HTTP_ACCEPTED
@@ -109,19 +109,19 @@ transcript(
     >>> apache.mpm_query(apache.AP_MPMQ_IS_FORKED) > 0
     True
     >>> apache.mpm_query('x')
-    TypeError: The argument must be an integer
+    TypeError
     >>> apache.mpm_query()
-    TypeError: _apache.mpm_query() takes exactly one argument (0 given)
+    TypeError
     >>> apache.exists_config_define('NOTHING')
     False
     >>> apache.exists_config_define(5)
-    TypeError: argument 1 must be str, not int
+    TypeError
     >>> apache.server_root(1)
-    TypeError: _apache.server_root() takes no arguments (1 given)
+    TypeError
     >>> apache.register_cleanup(5)
     ValueError: third argument must be a callable object
     >>> apache.log_error(5)
-    TypeError: argument 1 must be str or None, not int
+    TypeError
     >>> apache.interpreter, str(type(apache.main_server))
     ('localhost', "<class 'mp_server'>")
     >>> import _apache
@@ -130,6 +130,7 @@ transcript(
     >>> _apache.register_cleanup('x', req.server, 5)
     ValueError: third argument must be a callable object
     """,
+    replace=TYPES_ONLY,
 )
 
 transcript(
@@ -177,14 +178,15 @@ transcript(
     >>> parse_qsl('name=caf%C3%A9&other=%E2%82%AC')
     [('name', 'café'), ('other', '€')]
     >>> parse_qsl()
-    TypeError: function takes at least 1 argument (0 given)
+    TypeError
     >>> parse_qsl(5)
-    TypeError: not an ISO-8859-1 string
+    TypeError
     >>> parse_qsl(None)
-    TypeError: not an ISO-8859-1 string
+    TypeError
     >>> parse_qsl(b'a=1', 0, 1)
     [(b'a', b'1')]
     """,
+    replace=TYPES_ONLY,
 )
 
 transcript(
@@ -203,8 +205,9 @@ transcript(
     >>> parse_qs(b'')
     {}
     >>> parse_qs(5)
-    TypeError: not an ISO-8859-1 string
+    TypeError
     """,
+    replace=TYPES_ONLY,
 )
 
 transcript(
@@ -311,16 +314,17 @@ transcript(
     True
     >>> _apache._global_unlock(s, None, 0)
     >>> _apache._global_lock(5, 'key')
-    TypeError: First argument must be a server object
+    TypeError
     >>> _apache._global_lock(s, [])
-    TypeError: unhashable type: 'list'
+    TypeError
     >>> _apache._global_lock(s)
-    TypeError: function takes at least 2 arguments (1 given)
+    TypeError
     >>> _apache._global_trylock(s, 'key', 1)
     True
     >>> _apache._global_unlock(s, 'key', 1)
     """,
     mpms=["event", "worker"],
+    replace=TYPES_ONLY,
 )
 
 case(

@@ -86,6 +86,7 @@ case(
     """,
     get(status=500),
     log="error",
+    log_ignore=[r"KeyError: ", r"During handling of the above exception"],
 )
 
 case(
@@ -246,6 +247,7 @@ case(
     get(status=500),
     conf="SetHandler mod_python\nPythonHandler @mod@::a::b",
     log="error",
+    log_ignore=[r"KeyError: ", r"During handling of the above exception"],
 )
 
 case(

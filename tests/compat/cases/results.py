@@ -270,7 +270,18 @@ for _name, _answer in (
         conf=f"SetHandler mod_python\nPythonHandler @mod@::{_name} @mod@::last",
     )
 
-for _name in ("nothing", "text", "as_tuple", "boolean", "by_class", "instance_none"):
+for _name in ("nothing", "by_class"):
+    case(
+        f"server-return-{_name.replace('_', '-')}",
+        "phases.md 2.4.4: without argument SERVER_RETURN is an IndexError",
+        _SERVER_RETURN,
+        get(status=500),
+        conf=f"SetHandler mod_python\nPythonHandler @mod@::{_name} @mod@::last",
+        log="error",
+        log_ignore=[r"_apache.SERVER_RETURN$", r"During handling", r"    raise apache.SERVER_"],
+    )
+
+for _name in ("text", "as_tuple", "boolean", "instance_none"):
     case(
         f"server-return-{_name.replace('_', '-')}",
         "phases.md 2.4.4: SERVER_RETURN without a usable int is an error",
