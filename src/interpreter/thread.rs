@@ -85,10 +85,21 @@ fn state(interpreter: &'static Interpreter) -> *mut ffi::PyThreadState {
 
 #[cold]
 fn make_state(interpreter: &'static Interpreter) -> *mut ffi::PyThreadState {
-    // SAFETY: Python runs. For the main interpreter one unmatched PyGILState_Ensure makes the state
-    // that CPython binds to this thread, so that extensions that use PyGILState find the same one.
+    // CPython binds a thread to the first state made on it, for PyGILState's sake. That is to be the
+    // main interpreter's, so that extensions that use PyGILState find the one that serves there.
+    if interpreter.index != 0 && CURRENT.get().is_null() {
+        if let Some(main) = super::registry::main() {
+            state(main);
+        }
+    }
+    // SAFETY: Python runs. One unmatched PyGILState_Ensure makes the state that CPython binds to this
+    // thread; on a thread that has one (Python's own threads) it would attach that, whatever
+    // interpreter it is of.
     let state = unsafe {
-        if interpreter.index == 0 && CURRENT.get().is_null() {
+        if interpreter.index == 0
+            && CURRENT.get().is_null()
+            && ffi::PyGILState_GetThisThreadState().is_null()
+        {
             ffi::PyGILState_Ensure();
             ffi::PyEval_SaveThread()
         } else {
