@@ -82,7 +82,7 @@ class CGIStdout(NullIO):
 
     Takes str, sent as UTF-8, and bytes; ``buffer`` is the same as a binary file. The headers go to
     the request as soon as they are complete; Status becomes its status. A Location without a Status
-    makes it a redirection (302).
+    makes it a redirection (302). What follows is sent at once.
     """
 
     encoding = "utf-8"
@@ -100,7 +100,7 @@ class CGIStdout(NullIO):
         data = s.encode(self.encoding, self.errors) if isinstance(s, str) else bytes(s)
         self.pos += len(data)
         if self.headers_sent:
-            self.req.write(data, 0)
+            self.req.write(data)
         elif data:
             # The empty line may begin in what came before.
             start = max(len(self.headers) - 3, 0)
@@ -116,7 +116,7 @@ class CGIStdout(NullIO):
                 headers, body = self.headers[:end], self.headers[rest:]
                 self._send_headers(headers)
                 if body:
-                    self.req.write(body, 0)
+                    self.req.write(body)
         return len(s)
 
     def _send_headers(self, headers):

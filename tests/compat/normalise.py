@@ -12,7 +12,7 @@ IGNORED_HEADERS = frozenset(["date", "server", "keep-alive"])
 # HTML-escaped) ...
 _FRAME = re.compile(
     r'  File (?:"|&quot;)'
-    r"(?:[^\"&\n]*/(?:mod_python|importlib)/\w+\.py|(?:<|&lt;)frozen importlib[^\n]*)"
+    r"(?:[^\"&\n]*/(?:(?:mod_python|importlib)/\w+|imp)\.py|(?:<|&lt;)frozen importlib[^\n]*)"
     r'(?:"|&quot;), line \d+, in .*\n(?:    .*\n)*\n?'
 )
 # Where no frame is left, whether Python or the module raised, the title has nothing to say.
@@ -21,7 +21,7 @@ _CARETS = re.compile(r"^ +[~^]+ *\n", re.M)
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 # ... or as a log line, whose newlines httpd wrote as \n.
 _FRAME_LINE = re.compile(
-    r'  File "(?:[^"]*/(?:mod_python|importlib)/\w+\.py|<frozen importlib[^"]*)", line \d+, in '
+    r'  File "(?:[^"]*/(?:(?:mod_python|importlib)/\w+|imp)\.py|<frozen importlib[^"]*)", line \d+, in '
 )
 _LOG_CARETS = re.compile(r"\\n +[~^]+ *(?=$|\\n)")
 

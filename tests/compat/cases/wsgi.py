@@ -16,7 +16,8 @@ def _wsgi(id, about, application, *requests, conf=_CONF, **options):
 
 _HELLO = """
 def application(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain"), ("X-Own", "1"), ("X-Own", "2")])
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "11"),
+                              ("X-Own", "1"), ("X-Own", "2")])
     return [b"hello ", b"world"]
 
 class Callable:
@@ -91,13 +92,14 @@ _wsgi(
 
 _SHOW = """
 def application(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
     lines = []
     for key in sorted(environ):
         if key.startswith(("HTTP_", "QUERY", "REQUEST_", "SCRIPT_N", "PATH_INFO", "CONTENT_L",
                            "CONTENT_TYPE", "wsgi.u", "wsgi.v", "wsgi.mult")):
             lines.append("%s %r" % (key, environ[key]))
-    return ["\\n".join(lines).encode("ascii", "backslashreplace")]
+    body = "\\n".join(lines).encode("ascii", "backslashreplace")
+    start_response("200 OK", [("Content-Length", str(len(body))), ("Content-Type", "text/plain")])
+    return [body]
 """
 
 _wsgi(
@@ -136,9 +138,10 @@ _wsgi(
     "library.md 5.7: wsgi.input is the request",
     """
     def application(environ, start_response):
-        start_response("200 OK", [])
         body = environ["wsgi.input"]
-        return [("%s %r" % (type(body).__name__, body.read())).encode()]
+        body = ("%s %r" % (type(body).__name__, body.read())).encode()
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
     """,
     post(b"one\ntwo\nthree\n", "/x", body="mp_request b'one\\ntwo\\nthree\\n'"),
 )
@@ -169,8 +172,9 @@ _wsgi(
                 start_response(status, headers)
             except Exception as error:
                 out.append("%s: %s" % (type(error).__name__, error))
-        start_response("200 OK", [("Content-Type", "text/plain")])
-        return ["\\n".join(out).encode()]
+        body = "\\n".join(out).encode()
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
     """,
     get(
         "/x",
@@ -197,13 +201,27 @@ _wsgi(
     closed = False
 
     def application(environ, start_response):
-        start_response("200 OK", [("Content-Type", "text/plain")])
+        start_response("200 OK", [("Content-Length", "4")])
         if environ["QUERY_STRING"]:
             return [str(closed).encode()]
         return Result()
     """,
     get("/x", body="body"),
     get("/x?state", body="True"),
+)
+
+_wsgi(
+    "wsgi-items",
+    "library.md 5.7: the items of a generator are sent one by one",
+    """
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield b"one"
+        yield b""
+        yield b"two"
+    """,
+    get("/x", body="onetwo"),
+    chunks=True,
 )
 
 # -- repaired ------------------------------------------------------------------------------------
@@ -271,5 +289,16 @@ _wsgi(
         return [b"body"]
     """,
     get("/x", status=500),
-    ours_log=("did not call start_response",),
+    ours_log=("did not call start_response", "Traceback", "wsgi.py"),
+)
+
+_wsgi(
+    "wsgi-list",
+    "a list is sent with its length, for no part of it has to be waited for",
+    """
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"one", b"two"]
+    """,
+    get("/x", body="onetwo", expect={"Content-Length": "6"}),
 )
