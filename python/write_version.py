@@ -10,6 +10,7 @@ Cargo.toml is the one place where the version number is written.
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -50,26 +51,31 @@ def httpd_facts(apxs):
     }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output", help="the file to write")
-    parser.add_argument("--apxs", default="apxs")
-    parser.add_argument("--test-module", default="", help="TEST_MOD_PYTHON_SO")
-    parser.add_argument("--test-home", default="", help="TESTHOME")
-    options = parser.parse_args()
-
+def write(output, apxs=None, test_module="", test_home=""):
+    """Write the file `output`; the two test places are empty in what is installed."""
+    apxs = apxs or os.environ.get("APXS") or shutil.which("apxs") or shutil.which("apxs2")
     facts = {"version": crate_version(), "PYTHON_BIN": sys.executable}
-    facts.update(httpd_facts(options.apxs))
-    facts["TEST_MOD_PYTHON_SO"] = options.test_module
-    facts["TESTHOME"] = options.test_home
+    facts.update(httpd_facts(apxs or "apxs"))
+    facts["TEST_MOD_PYTHON_SO"] = test_module
+    facts["TESTHOME"] = test_home
 
     text = '"""The facts of this build, written by write_version.py: not to be edited."""\n\n'
     text += "".join('%s = "%s"\n' % (k, v.replace("\\", "\\\\")) for k, v in facts.items())
     # Written aside and renamed, so that a server starting meanwhile never reads half a file.
-    aside = options.output + ".new"
-    with open(aside, "w", encoding="utf-8") as output:
-        output.write(text)
-    os.replace(aside, options.output)
+    aside = output + ".new"
+    with open(aside, "w", encoding="utf-8") as new:
+        new.write(text)
+    os.replace(aside, output)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", help="the file to write")
+    parser.add_argument("--apxs")
+    parser.add_argument("--test-module", default="", help="TEST_MOD_PYTHON_SO")
+    parser.add_argument("--test-home", default="", help="TESTHOME")
+    options = parser.parse_args()
+    write(options.output, options.apxs, options.test_module, options.test_home)
 
 
 if __name__ == "__main__":

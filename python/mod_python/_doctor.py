@@ -179,6 +179,6 @@ def module_config(parser, argv):
     if arguments:
         parser.error("Takes no arguments")
     print("LoadModule python_module %s" % _site.quoted(_httpd.module_path()))
-    if sys.prefix != sys.base_prefix:
+    if _site.in_virtual_environment():
         print("PythonHome %s" % _site.quoted(sys.prefix))
     return 0

@@ -3,6 +3,7 @@
 import os
 import pwd
 import subprocess
+import sysconfig
 
 from mod_python import version
 
@@ -64,10 +65,13 @@ class Httpd:
 
 
 def module_path(given=None):
-    """Where mod_python.so is: where `given` says, else in this source tree, else installed."""
-    built = version.TEST_MOD_PYTHON_SO
-    installed = os.path.join(version.LIBEXECDIR, "mod_python.so")
-    return os.path.abspath(given or (built if os.path.exists(built) else installed))
+    """Where mod_python.so is: where `given` says, else in this source tree, in this package as pip
+    installs it, or in httpd's own directory of modules.
+    """
+    here = os.path.dirname(os.path.abspath(__file__))
+    packaged = os.path.join(here, "mod_python" + sysconfig.get_config_var("EXT_SUFFIX"))
+    known = [path for path in (version.TEST_MOD_PYTHON_SO, packaged) if os.path.exists(path)]
+    return os.path.abspath(given or [*known, os.path.join(version.LIBEXECDIR, "mod_python.so")][0])
 
 
 def unprivileged_user(asked=None):

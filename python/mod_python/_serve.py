@@ -205,6 +205,11 @@ def prepare(options, site):
             % (user.pw_name, site.folder),
             flush=True,
         )
+    if user and _site.in_virtual_environment() and not _httpd.may_read(user, sys.prefix):
+        raise _httpd.NotUsable(
+            "%s, as whom httpd's children would run, cannot read the virtual environment %s; "
+            "name somebody else with --user" % (user.pw_name, sys.prefix)
+        )
     if _site.needs_pythonpath():
         if user and not _httpd.may_read(user, package):
             copy = os.path.join(options.root, "python")

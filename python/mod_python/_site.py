@@ -189,6 +189,8 @@ def server_lines(httpd, root, options, user):
     elif options.processes and options.mpm == "prefork":
         lines += ["MaxRequestWorkers %d" % options.processes]
     lines += ["<Directory />", "    Require all denied", "    AllowOverride None", "</Directory>"]
+    if in_virtual_environment():
+        lines += ["PythonHome %s" % quoted(sys.prefix)]
     if options.debug:
         lines += ["PythonDebug On"]
     return lines
@@ -215,6 +217,10 @@ def write_server_root(httpd, site, options, user):
         output.write("# Written by `mod_python serve`; gone when it ends.\n")
         output.write("\n".join(lines) + "\n")
     return conf
+
+
+def in_virtual_environment():
+    return sys.prefix != sys.base_prefix
 
 
 def package_parent():
