@@ -13,7 +13,7 @@ from peers import Peer
 from verify import check, session_requests
 from workloads import Workload
 
-from httpd import BenchError, output_of
+from httpd import BenchError
 
 # callgrind counts "rep movsb" once a byte; glibc copies with vector loops instead when told so.
 TUNABLES = (
@@ -87,6 +87,8 @@ def measure(peer: Peer, work: Workload, keep: bool = False) -> tuple[Count, Resp
             for mark, count in (("settle", 0), ("empty", 0)) + ((MARK, batch),) * BATCHES:
                 go(count)
                 control(mark)
+    except (BenchError, OSError) as error:
+        raise BenchError(server.explain(error)) from error
     finally:
         server.stop(hard=True)
     return read(server.root, batch, keep), answer
@@ -114,21 +116,3 @@ def read(root: str, batch: int, keep: bool) -> Count:
     batches = batches[1:]
     mean = statistics.mean(batches)
     return Count(mean, (max(batches) - min(batches)) / mean, last if keep else None)
-
-
-def annotate(path: str, batch: int, rows: int = 30) -> list[str]:
-    """The functions that cost most in one dump, in instructions a request."""
-    listing = output_of(["callgrind_annotate", "--threshold=100", path])
-    found = []
-    for line in listing.splitlines():
-        match = re.match(r"\s*([\d,]+) \(\s*[\d.]+%\)\s+(.*)", line) or re.match(
-            r"\s*([\d,]+)\s+(\S.*:.*)", line
-        )
-        if not match or "PROGRAM TOTALS" in line:
-            continue
-        cost = int(match.group(1).replace(",", "")) / batch
-        name = re.sub(r"^\S*?([^/\s]*):", r"\1:", match.group(2))
-        found.append("%9.0f  %s" % (cost, re.sub(r"\[\S*/([^/\]]+)\]", r"[\1]", name)))
-        if len(found) == rows:
-            break
-    return found

@@ -3,7 +3,7 @@
 import time
 from typing import Callable
 
-from load import run_wrk, start, write_requests
+from load import run_wrk, server_of, write_requests
 from peers import Bench
 from verify import sample
 from workloads import Workload
@@ -64,22 +64,22 @@ def measure(
         for peer in bench.present(work):
             for setting in (ONE, TWO):
                 children, threads, connections = setting[mpm]
+                server = servers[peer.name, children] = server_of(
+                    peer,
+                    work,
+                    mpm,
+                    "cpu%d" % children,
+                    None,
+                    shape=shape(mpm, children, threads),
+                )
                 try:
-                    server = start(
-                        peer,
-                        work,
-                        mpm,
-                        "cpu%d" % children,
-                        None,
-                        shape=shape(mpm, children, threads),
-                    )
-                    servers[peer.name, children] = server
+                    server.start()
                     answers[peer.name] = sample(peer, work, server.port)
                     files = write_requests(peer, work, server.port, server.root)
                     run_wrk(server.port, files, connections, 1, None)  # warm-up
                     readings.setdefault(peer.name, {})[children] = []
                 except (BenchError, OSError) as error:
-                    failures.append("%s (%s): %s: %s" % (work.name, mpm, peer.name, error))
+                    failures.append("%s (%s): %s: %s" % (work.name, mpm, peer.name, server.explain(error)))
         for number in range(rounds):
             for (name, children), server in servers.items():
                 if children not in readings.get(name, {}):

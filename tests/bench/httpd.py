@@ -164,6 +164,28 @@ class Process:
                     found += log.read().splitlines()[-lines:]
         return "\n".join(found)
 
+    def explain(self, error: Exception) -> str:
+        """An error's text with the last error of the server's log, where there is one."""
+        try:
+            with open(os.path.join(self.root, "error.log"), errors="replace") as log:
+                found = [line for line in log if ":error]" in line or ":crit]" in line]
+        except OSError:
+            found = []
+        tail = found[-1].rpartition("] ")[2].strip()[-300:] if found else ""
+        return "%s (its log: %s)" % (error, tail) if tail else str(error)
+
+    def start(self) -> None:
+        """Starts the process and waits for its port; one that fails to answer is stopped.
+
+        Raises BenchError with the end of the log.
+        """
+        self.spawn()
+        try:
+            self.wait_ready()
+        except BenchError:
+            self.stop(hard=True)
+            raise
+
     def stop(self, hard: bool = False) -> None:
         """Stops the process and its children; `hard` skips the polite signal."""
         if self in RUNNING:
@@ -228,12 +250,6 @@ class Server(Process):
             types.write("text/html html\n")
         with open(self.config, "w") as out:
             out.write("\n".join(frame + list(lines)) + "\n")
-
-    def start(self) -> "Server":
-        """Starts httpd and waits for it; a port taken meanwhile is an error like any other."""
-        self.spawn()
-        self.wait_ready()
-        return self
 
     def children(self) -> list[int]:
         """The pids of httpd's children that are alive."""

@@ -12,7 +12,7 @@ from peers import Bench, Granian, Peer
 from verify import sample, session_requests
 from workloads import Workload
 
-from httpd import BenchError
+from httpd import BenchError, Process
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "load.lua")
 CONNECTIONS = {"event": 16, "prefork": 4}
@@ -78,11 +78,11 @@ def write_requests(peer: Peer, work: Workload, port: int, root: str) -> list[str
     return files
 
 
-def start(peer: Peer, work: Workload, mpm: str, tag: str, core: Optional[int], **kw):
-    """Starts the peer's server for a workload."""
+def server_of(peer: Peer, work: Workload, mpm: str, tag: str, core: Optional[int], **kw) -> Process:
+    """The peer's server for a workload, not yet started."""
     if peer.name == "granian":
-        return Granian(peer, work, core).start()
-    return peer.server(work, mpm, tag, core=core, **kw).start()
+        return Granian(peer, work, core)
+    return peer.server(work, mpm, tag, core=core, **kw)
 
 
 def measure(
@@ -99,7 +99,7 @@ def measure(
     Returns the readings by peer and one answer by peer; a failing peer is reported in `failures`.
     """
     server_core, wrk_core = cores()
-    servers: dict[str, object] = {}
+    servers: dict[str, Process] = {}
     files: dict[str, list[str]] = {}
     answers: dict[str, Response] = {}
     readings: dict[str, list[Reading]] = {}
@@ -108,14 +108,15 @@ def measure(
         connections = min(connections, 4)
     try:
         for peer in bench.present(work):
+            server = servers[peer.name] = server_of(peer, work, mpm, "load", server_core)
             try:
-                server = servers[peer.name] = start(peer, work, mpm, "load", server_core)
+                server.start()
                 answers[peer.name] = sample(peer, work, server.port)
                 files[peer.name] = write_requests(peer, work, server.port, server.root)
                 run_wrk(server.port, files[peer.name], connections, 1, wrk_core)  # warm-up
                 readings[peer.name] = []
             except (BenchError, OSError) as error:
-                failures.append("%s (%s): %s: %s" % (work.name, mpm, peer.name, error))
+                failures.append("%s (%s): %s: %s" % (work.name, mpm, peer.name, server.explain(error)))
         names = list(readings)
         for number in range(rounds):
             for name in names[number % len(names) :] + names[: number % len(names)]:

@@ -73,6 +73,8 @@ def measure(peer: Peer, work: Workload, mpm: str, starts: int = 5) -> Footprint:
         if len(children) != 1:
             raise BenchError("%s: %d children instead of one" % (peer.name, len(children)))
         found = rollup(children[0])
+    except (BenchError, OSError) as error:
+        raise BenchError(server.explain(error)) from error
     finally:
         server.stop()
     return Footprint(found["Rss"], found["Pss"], found["Private_Dirty"], start)

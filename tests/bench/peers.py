@@ -250,12 +250,6 @@ class Granian(Process):
         super().__init__(command, root, {"PYTHONPATH": peer.bench.htdocs}, core)
         self.port = self_port
 
-    def start(self) -> "Granian":
-        """Starts granian and waits for its port."""
-        self.spawn()
-        self.wait_ready()
-        return self
-
     def deaths(self) -> int:
         """Granian has no httpd children to lose."""
         return 0

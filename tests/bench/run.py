@@ -17,6 +17,7 @@ from dataclasses import asdict
 
 import callgrind
 import cpu
+import hotspots
 import load
 import memory
 import pages
@@ -139,7 +140,9 @@ def count_instructions(bench, works, options, results, asked) -> None:
     def one(job):
         peer, work = job
         try:
-            count, answer = callgrind.measure(peer, work, options.profile and peer.name == "ours")
+            count, answer = callgrind.measure(
+                peer, work, options.profile and peer.name in ("ours", "c")
+            )
         except (BenchError, OSError) as error:
             return peer, work, None, None, str(error)
         progress("%s: %s %.0f instructions a request" % (work.name, peer.name, count.instructions))
@@ -155,7 +158,7 @@ def count_instructions(bench, works, options, results, asked) -> None:
             row[peer.name] = {"instructions": count.instructions, "spread": count.spread}
             cache.put("%s:%s" % (work.name, peer.name), peer.digest(work), row[peer.name])
             if count.profile:
-                profiles[work.name] = callgrind.annotate(count.profile, work.batch)
+                profiles.setdefault(work.name, {})[peer.name] = count.profile
     for work in works:
         results["errors"] += verify.compare(work, answers.get(work.name, {}))
         row = results["instructions"].get(work.name)
@@ -164,11 +167,10 @@ def count_instructions(bench, works, options, results, asked) -> None:
             if peer.name not in asked and found:
                 row[peer.name] = found
     cache.save()
-    for name, lines in profiles.items():
-        print(
-            "## Profile of %s: instructions a request, by function\n\n%s\n"
-            % (name, "\n".join(lines))
-        )
+    for name, dumps in profiles.items():
+        if "ours" in dumps:
+            text = hotspots.describe(dumps["ours"], dumps.get("c"), BY_NAME[name].batch)
+            print("## Profile of %s\n\n%s\n" % (name, text))
 
 
 def plain(readings):

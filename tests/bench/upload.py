@@ -13,7 +13,7 @@ from peers import ONE_CHILD, Bench, Peer
 from verify import check
 from workloads import Request, Workload
 
-from httpd import BenchError
+from httpd import BenchError, Server
 
 
 @dataclass
@@ -70,7 +70,7 @@ def measure(
     large = sized(work, size)
     pages.write(bench.data + "/upload-large.txt", pages.upload_answer(size))
     raw = large.request.raw()
-    servers: dict[str, object] = {}
+    servers: dict[str, Server] = {}
     answers: dict[str, Response] = {}
     readings: dict[str, list[Reading]] = {}
     try:
@@ -84,7 +84,7 @@ def measure(
                     answers[peer.name] = check(peer, large, connection.ask(raw))
                 readings[peer.name] = []
             except (BenchError, OSError) as error:
-                failures.append("%s (%s): %s: %s" % (work.name, mpm, peer.name, error))
+                failures.append("%s (%s): %s: %s" % (work.name, mpm, peer.name, server.explain(error)))
         for number in range(rounds):
             for name in list(readings):
                 reading = once(bench.peers[name], large, servers[name], raw)

@@ -108,7 +108,7 @@ def session(kind: str, targets: tuple[Target, ...], one_process: bool = False) -
         request=Request("/session"),
         c=(*TEXT, 'CrefBody "{data}/hello.txt"'),
         python=handler(
-            "session",
+            "sessions::session",
             "PythonOption mod_python.session.session_type %sSession" % kind.capitalize(),
             'PythonOption mod_python.session.database_directory "{scratch}"',
         ),

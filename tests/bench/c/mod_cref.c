@@ -250,6 +250,7 @@ static apr_status_t copy_filter(ap_filter_t *f, apr_bucket_brigade *in)
     apr_bucket_brigade *out = apr_brigade_create(f->r->pool, f->c->bucket_alloc);
     apr_bucket *b;
 
+    apr_table_setn(f->r->headers_out, "X-Filter", "copy");
     for (b = APR_BRIGADE_FIRST(in); b != APR_BRIGADE_SENTINEL(in); b = APR_BRIGADE_FIRST(in)) {
         const char *data;
         apr_size_t length;
