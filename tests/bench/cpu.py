@@ -3,9 +3,9 @@
 import time
 from typing import Callable
 
-from load import run_wrk, server_of, write_requests
+from load import Reading, run_wrk, server_of, write_requests
 from peers import Bench
-from verify import sample
+from verify import leave_out, sample
 from workloads import Workload
 
 from httpd import BenchError
@@ -55,9 +55,9 @@ def measure(
     seconds: float,
     progress: Callable[[str], None],
     failures: list[str],
-) -> tuple:
-    """Readings by peer and number of children: {peer: {1: [...], 2: [...]}}, and the answers."""
-    readings: dict[str, dict[int, list]] = {}
+) -> dict[str, dict[int, list[Reading]]]:
+    """Readings by peer and number of children: {peer: {1: [...], 2: [...]}}."""
+    readings: dict[str, dict[int, list[Reading]]] = {}
     answers = {}
     servers = {}
     try:
@@ -76,18 +76,19 @@ def measure(
                     server.start()
                     answers[peer.name] = sample(peer, work, server.port)
                     files = write_requests(peer, work, server.port, server.root)
-                    run_wrk(server.port, files, connections, 1, None)  # warm-up
+                    run_wrk(server, files, connections, 1, None)  # warm-up
                     readings.setdefault(peer.name, {})[children] = []
                 except (BenchError, OSError) as error:
-                    failures.append("%s (%s): %s: %s" % (work.name, mpm, peer.name, server.explain(error)))
+                    failures.append(
+                        "%s (%s): %s: %s" % (work.name, mpm, peer.name, server.explain(error))
+                    )
+        leave_out(work, answers, readings, failures)
         for number in range(rounds):
             for (name, children), server in servers.items():
                 if children not in readings.get(name, {}):
                     continue
                 connections = (ONE if children == 1 else TWO)[mpm][2]
-                reading = run_wrk(
-                    server.port, [server.root + "/request0"], connections, seconds, None
-                )
+                reading = run_wrk(server, [server.root + "/request0"], connections, seconds, None)
                 readings[name][children].append(reading)
                 progress(
                     "%s, %s, round %d of %d: %s with %d children %.0f requests/s"
@@ -96,4 +97,4 @@ def measure(
     finally:
         for server in servers.values():
             server.stop()
-    return readings, answers
+    return readings

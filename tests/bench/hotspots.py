@@ -35,7 +35,7 @@ def lines(costs: Counter, rows: int) -> list[str]:
 
 
 def describe(ours: str, twin: Optional[str], batch: int, rows: int = 30) -> str:
-    """Three lists: by shared object and by function above the twin's, and our functions with callees.
+    """By shared object and by function above the twin's, and our functions with callees.
 
     Without the twin's dump the first two are of the whole request.
     """

@@ -186,6 +186,31 @@ class Process:
             self.stop(hard=True)
             raise
 
+    def children(self) -> list[int]:
+        """The pids of the children that are alive."""
+        found = []
+        for path in glob.glob("/proc/[0-9]*/stat"):
+            try:
+                with open(path) as stat:
+                    fields = stat.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == self.pid:
+                found.append(int(path.split("/")[2]))
+        return sorted(found)
+
+    def cpu_seconds(self) -> float:
+        """The processor time that the process and its living children have used so far."""
+        ticks = 0
+        for pid in [self.pid, *self.children()]:
+            try:
+                with open("/proc/%d/stat" % pid) as stat:
+                    fields = stat.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def stop(self, hard: bool = False) -> None:
         """Stops the process and its children; `hard` skips the polite signal."""
         if self in RUNNING:
@@ -250,19 +275,6 @@ class Server(Process):
             types.write("text/html html\n")
         with open(self.config, "w") as out:
             out.write("\n".join(frame + list(lines)) + "\n")
-
-    def children(self) -> list[int]:
-        """The pids of httpd's children that are alive."""
-        found = []
-        for path in glob.glob("/proc/[0-9]*/stat"):
-            try:
-                with open(path) as stat:
-                    fields = stat.read().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == self.pid:
-                found.append(int(path.split("/")[2]))
-        return sorted(found)
 
     def deaths(self) -> int:
         """How many children ended by a signal, after the error log."""

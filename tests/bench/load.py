@@ -9,7 +9,7 @@ from typing import Callable, Optional
 
 from client import Connection, Response
 from peers import Bench, Granian, Peer
-from verify import sample, session_requests
+from verify import leave_out, sample, session_requests
 from workloads import Workload
 
 from httpd import BenchError, Process
@@ -20,13 +20,14 @@ CONNECTIONS = {"event": 16, "prefork": 4}
 
 @dataclass
 class Reading:
-    """One round of one peer; latencies in ms."""
+    """One round of one peer: requests a second, ms of latency, microseconds of CPU a request."""
 
     rate: float
     p50: float
     p99: float
     bad_statuses: int
     socket_errors: int
+    cpu: float
 
 
 def available() -> Optional[str]:
@@ -41,13 +42,22 @@ def cores():
 
 
 def run_wrk(
-    port: int, files: list[str], connections: int, seconds: float, core: Optional[int]
+    server: Process, files: list[str], connections: int, seconds: float, core: Optional[int]
 ) -> Reading:
-    """One run of wrk against a port. Raises BenchError when wrk fails or nothing was answered."""
+    """One run of wrk. Raises BenchError when wrk fails or nothing was answered."""
     command = ["wrk", "-t", "1", "-c", str(connections), "-d", "%ds" % max(1, round(seconds))]
-    command += ["--timeout", "30s", "-s", SCRIPT, "http://127.0.0.1:%d/" % port, "--", *files]
+    command += [
+        "--timeout",
+        "30s",
+        "-s",
+        SCRIPT,
+        "http://127.0.0.1:%d/" % server.port,
+        "--",
+        *files,
+    ]
     if core is not None and shutil.which("taskset"):
         command = ["taskset", "-c", str(core), *command]
+    before = server.cpu_seconds()
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
@@ -63,6 +73,7 @@ def run_wrk(
         figures["p99"],
         figures["status"],
         figures["socket"],
+        (server.cpu_seconds() - before) / figures["requests"] * 1e6,
     )
 
 
@@ -93,11 +104,8 @@ def measure(
     seconds: float,
     progress: Callable[[str], None],
     failures: list[str],
-) -> tuple:
-    """Measures one workload under one MPM.
-
-    Returns the readings by peer and one answer by peer; a failing peer is reported in `failures`.
-    """
+) -> dict[str, list[Reading]]:
+    """Readings by peer of one workload under one MPM; a failing peer is reported in `failures`."""
     server_core, wrk_core = cores()
     servers: dict[str, Process] = {}
     files: dict[str, list[str]] = {}
@@ -113,14 +121,23 @@ def measure(
                 server.start()
                 answers[peer.name] = sample(peer, work, server.port)
                 files[peer.name] = write_requests(peer, work, server.port, server.root)
-                run_wrk(server.port, files[peer.name], connections, 1, wrk_core)  # warm-up
+                run_wrk(server, files[peer.name], connections, 1, wrk_core)  # warm-up
                 readings[peer.name] = []
             except (BenchError, OSError) as error:
-                failures.append("%s (%s): %s: %s" % (work.name, mpm, peer.name, server.explain(error)))
-        names = list(readings)
+                failures.append(
+                    "%s (%s): %s: %s" % (work.name, mpm, peer.name, server.explain(error))
+                )
+        leave_out(work, answers, readings, failures)
         for number in range(rounds):
-            for name in names[number % len(names) :] + names[: number % len(names)]:
-                reading = run_wrk(servers[name].port, files[name], connections, seconds, wrk_core)
+            names = list(readings)
+            turn = number % max(1, len(names))
+            for name in names[turn:] + names[:turn]:
+                try:
+                    reading = run_wrk(servers[name], files[name], connections, seconds, wrk_core)
+                except BenchError as error:
+                    failures.append("%s (%s): %s: %s" % (work.name, mpm, name, error))
+                    del readings[name]
+                    continue
                 readings[name].append(reading)
                 progress(
                     "%s, %s, round %d of %d: %s %.0f requests/s"
@@ -134,4 +151,4 @@ def measure(
     finally:
         for server in servers.values():
             server.stop()
-    return {k: v for k, v in readings.items() if v}, answers
+    return readings

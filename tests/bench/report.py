@@ -86,6 +86,9 @@ def rates(results: Results, mpm: str) -> str:
     head += [
         "ours / C",
         "ours / reference",
+        "CPU µs C",
+        "ours",
+        "reference",
         "p50/p99 ms ours",
         "p50/p99 ms reference",
         "errors",
@@ -104,6 +107,10 @@ def rates(results: Results, mpm: str) -> str:
         for versus in ("c", work.reference):
             value = ratio(row, "ours", versus)
             cells.append("%.2f" % value if value is not None else "")
+        for name in ("c", "ours", work.reference):
+            cells.append(
+                "%.1f" % statistics.median(r["cpu"] for r in row[name]) if row.get(name) else ""
+            )
         for name in ("ours", work.reference):
             cells.append(latency(row.get(name, [])))
         cells.append(errors(row))

@@ -10,7 +10,7 @@ from client import Connection, Response
 from load import cores
 from memory import rollup
 from peers import ONE_CHILD, Bench, Peer
-from verify import check
+from verify import check, leave_out
 from workloads import Request, Workload
 
 from httpd import BenchError, Server
@@ -65,7 +65,7 @@ def measure(
     size: int,
     progress: Callable[[str], None],
     failures: list[str],
-) -> tuple:
+) -> dict[str, list[Reading]]:
     """Uploads a file of `size` bytes `rounds` times to each peer in turn, one upload at a time."""
     large = sized(work, size)
     pages.write(bench.data + "/upload-large.txt", pages.upload_answer(size))
@@ -84,7 +84,10 @@ def measure(
                     answers[peer.name] = check(peer, large, connection.ask(raw))
                 readings[peer.name] = []
             except (BenchError, OSError) as error:
-                failures.append("%s (%s): %s: %s" % (work.name, mpm, peer.name, server.explain(error)))
+                failures.append(
+                    "%s (%s): %s: %s" % (work.name, mpm, peer.name, server.explain(error))
+                )
+        leave_out(work, answers, readings, failures)
         for number in range(rounds):
             for name in list(readings):
                 reading = once(bench.peers[name], large, servers[name], raw)
@@ -96,7 +99,7 @@ def measure(
     finally:
         for server in servers.values():
             server.stop()
-    return readings, answers
+    return readings
 
 
 def once(peer: Peer, work: Workload, server, raw: bytes) -> Reading:

@@ -34,9 +34,7 @@ def session_requests(peer: Peer, work: Workload, connection: Connection) -> list
 def check(peer: Peer, work: Workload, answer: Response) -> Response:
     """The answer, when its status is 200 and its body the expected one; else raises BenchError."""
     if answer.status != 200:
-        raise BenchError(
-            "%s answered status %d instead of 200" % (peer.name, answer.status)
-        )
+        raise BenchError("%s answered status %d instead of 200" % (peer.name, answer.status))
     if work.body is not None and answer.body != work.body:
         raise BenchError(
             "%s answered a wrong body (%d bytes, expected %d): %r"
@@ -53,22 +51,28 @@ def sample(peer: Peer, work: Workload, port: int) -> Response:
         return check(peer, work, connection.ask(raws[0]))
 
 
-def compare(work: Workload, answers: dict[str, Response]) -> list[str]:
-    """What differs between the peers: bodies and essential headers, against the first peer."""
-    found = []
-    names = list(answers)
-    for name in names[1:]:
-        first, other = answers[names[0]], answers[name]
+def compare(work: Workload, answers: dict[str, Response]) -> dict[str, str]:
+    """The peers whose answer differs from the first peer's in body or essential headers, and how."""
+    found = {}
+    for name, other in list(answers.items())[1:]:
+        against, first = next(iter(answers.items()))
+        pair = (work.name, against, name)
         if other.body != first.body:
-            found.append(
-                "%s: the bodies of %s and %s differ (%r, %r)"
-                % (work.name, names[0], name, first.body[:60], other.body[:60])
-            )
-        if other.essence() != first.essence():
-            only_first = [h for h in first.essence() if h not in other.essence()]
-            only_other = [h for h in other.essence() if h not in first.essence()]
-            found.append(
-                "%s: the headers of %s and %s differ: %s against %s"
-                % (work.name, names[0], name, only_first, only_other)
+            found[name] = "%s: the bodies of %s and %s differ" % pair
+            found[name] += " (%r, %r)" % (first.body[:60], other.body[:60])
+        elif other.essence() != first.essence():
+            found[name] = "%s: the headers of %s and %s differ" % pair
+            found[name] += ": %s against %s" % (
+                [h for h in first.essence() if h not in other.essence()],
+                [h for h in other.essence() if h not in first.essence()],
             )
     return found
+
+
+def leave_out(
+    work: Workload, answers: dict[str, Response], figures: dict, failures: list[str]
+) -> None:
+    """Takes the peers that answer differently out of `figures` and reports them in `failures`."""
+    for name, difference in compare(work, answers).items():
+        failures.append(difference)
+        figures.pop(name, None)
