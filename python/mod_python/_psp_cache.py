@@ -77,12 +77,14 @@ class FileCache(HitsCache):
 
     def get(self, filename, mtime):
         """The value, if it is of this state of the file; else it is dropped, and None."""
-        found = HitsCache.get(self, filename)
-        if found is None:
+        entry = self.cache.get(filename)
+        if entry is None:
             return None
+        found = entry[1]
         if found.mtime != mtime:
             self.remove(filename)
             return None
+        entry[0] += 1
         return found.code
 
 

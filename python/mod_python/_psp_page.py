@@ -43,6 +43,8 @@ class Page:
         "size",  # length of the program, the measure of the caches
         "text",  # the page, if it has no file
         "wants_form",
+        "wants_info",
+        "wants_psp",
         "wants_session",
     )
 
@@ -58,7 +60,10 @@ class Page:
         self.text = text
         self.size = size
         names = {name for part in _codes(code) for name in part.co_names}
-        self.lazy = LAZY_NAMES if names & _LOOKS_AROUND else LAZY_NAMES & names
+        looks_around = bool(names & _LOOKS_AROUND)
+        self.lazy = tuple(LAZY_NAMES if looks_around else LAZY_NAMES & names)
+        self.wants_info = looks_around or "__mp_info__" in names
+        self.wants_psp = looks_around or "psp" in names
         # By the names of the top level only, as ever: a session sets a cookie and a form eats the
         # body, so neither may come from a mere mention in some function.
         self.wants_form = "form" in code.co_names

@@ -11,6 +11,7 @@ where escape makes ``<%= %>`` safe for untrusted text.  Both can be set for whol
 Everything global in this module is, as ever, global in pages as well.
 """
 
+import builtins
 import os
 import sys  # noqa: F401 - for pages
 
@@ -21,6 +22,7 @@ from mod_python._psp import escape as __psp_escape__  # noqa: F401 - what escapi
 from mod_python._psp_cache import FileCache, HitsCache, dbm_cache_get, dbm_cache_store
 
 PY2 = False
+str = builtins.str  # Every expression of a page looks for it; here it is found at once.
 
 mem_scache = HitsCache()
 mem_fcache = FileCache()
@@ -94,6 +96,11 @@ def _settings(options):
     return (encoding or None, escape or None) if encoding or escape else _NO_SETTINGS
 
 
+def _key(filename, settings):
+    """What a page is kept under: a file may be compiled under several settings."""
+    return filename if settings is _NO_SETTINGS else (filename, settings)
+
+
 class PSP:
     """A page, from a file or a string, ready to be run as the answer to a request.
 
@@ -145,8 +152,8 @@ class PSP:
         stamp = _psp.stamp(filename)
         if stamp is None:
             raise apache.SERVER_RETURN(apache.HTTP_NOT_FOUND)
-        page = self.cache_get(filename, stamp)
-        if page is None:
+        page = mem_fcache.get(_key(filename, self._settings), stamp)
+        if page is None or (page.includes and not _psp_cache.is_current(page)):
             page = self._load_from_disk(filename, stamp)
         self._page = page
         self.code = page.code
@@ -168,22 +175,19 @@ class PSP:
             stamp = page.files[0][1]
             self.cache_store(filename, stamp, page)
         else:
-            mem_fcache.store(self._key(filename), stamp, page)
+            mem_fcache.store(_key(filename, self._settings), stamp, page)
         return page
-
-    def _key(self, filename):
-        return filename if self._settings is _NO_SETTINGS else (filename, self._settings)
 
     def cache_get(self, filename, mtime):
         """The compiled page for the file in this state, if it is in memory."""
-        page = mem_fcache.get(self._key(filename), mtime)
+        page = mem_fcache.get(_key(filename, self._settings), mtime)
         if page is not None and page.includes and not _psp_cache.is_current(page):
             return None
         return page
 
     def cache_store(self, filename, mtime, code):
         """Keeps the compiled page in memory, and in the dbm file if there is one."""
-        mem_fcache.store(self._key(filename), mtime, code)
+        mem_fcache.store(_key(filename, self._settings), mtime, code)
         if self.dbmcache:
             try:
                 dbm_cache_store(self.req.server, self.dbmcache, filename, mtime, code)
@@ -239,7 +243,7 @@ class PSP:
                 form = getattr(req, "form", None)
                 if form is None:
                     form = req.form = util.FieldStorage(req, keep_blank_values=1)
-            psp = PSPInterface(req, self.filename, form)
+            psp = PSPInterface(req, self.filename, form) if page.wants_psp else None
             scope["req"] = req
             scope["form"] = form
             scope["psp"] = psp
@@ -251,8 +255,8 @@ class PSP:
                 scope.update(self.vars)
             if vars:
                 scope.update(vars)
-            scope["__file__"] = req.filename
-            scope["__mp_info__"] = _InstanceInfo(req.filename)
+            scope["__file__"] = filename = req.filename
+            scope["__mp_info__"] = _InstanceInfo(filename) if page.wants_info else None
             scope["__mp_path__"] = []
             try:
                 exec(page.code, scope)
@@ -267,7 +271,7 @@ class PSP:
                 # Without our own entry, which raising adds again.
                 error.__traceback__ = error.__traceback__.tb_next
                 _psp_page.lead_back(error, page)
-                if psp.error_page is None:
+                if psp is None or psp.error_page is None:
                     raise error
                 exception = type(error), error, error.__traceback__
                 psp.error_page.run({"exception": exception}, flush)
@@ -368,5 +372,5 @@ def handler(req):
     if filename and filename[-1] == "_" and int(req.get_config().get("PythonDebug", 0)):
         PSP(req, filename[:-1]).display_code()
     else:
-        PSP(req).run()
+        PSP(req, filename).run()
     return apache.OK

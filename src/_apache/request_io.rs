@@ -11,8 +11,9 @@ use super::request_config::RequestState;
 use super::{errors, text};
 use crate::httpd::Error;
 
-/// httpd keeps at least this much of unflushed output before it hands it on (AP_IOBUFSIZE is 8192).
-const SURELY_BUFFERED: usize = 4096;
+/// How much unflushed output httpd keeps before it hands all of it on, with what did not fit any more
+/// (APR_BUCKET_BUFF_SIZE; see `apr_brigade_write` with a flush function).
+const BUFFER: usize = 8000;
 /// How much is asked of httpd at a time where the program did not say.
 const CHUNK: usize = 64 * 1024;
 
@@ -49,14 +50,12 @@ fn write_bytes(
         return state.with(py, |_| ());
     }
     let unsent = state.unsent.get(py).saturating_add(bytes.len());
-    let result = if !flush && unsent <= SURELY_BUFFERED {
+    let result = if !flush && unsent <= BUFFER {
         state.unsent.replace(py, unsent);
         state.with(py, |r| r.write(bytes))?
     } else {
-        // Unknown from here on until a flush empties the buffer.
-        state
-            .unsent
-            .replace(py, if flush { 0 } else { SURELY_BUFFERED });
+        // Either way the buffer is empty afterwards.
+        state.unsent.replace(py, 0);
         state.detached(py, |r| {
             r.write(bytes)?;
             if flush {
@@ -118,7 +117,7 @@ pub fn sendfile(
     let sent = state
         .detached(py, |r| r.sendfile(&c_path, offset, length))?
         .map_err(|error| PyOSError::new_err(error.to_string()))?;
-    state.unsent.replace(py, SURELY_BUFFERED);
+    state.unsent.replace(py, 0);
     state
         .bytes_queued
         .replace(py, state.bytes_queued.get(py) + sent);
