@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
 use super::connobject::ConnObject;
+use super::filterobject::FilterObject;
 use super::finfoobject::FileInfo;
 use super::hlistobject::HList;
 use super::requestobject::RequestObject;
@@ -123,10 +124,13 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
         py.get_type::<RequestObject>(),
         py.get_type::<ConnObject>(),
         py.get_type::<ServerObject>(),
+        py.get_type::<FilterObject>(),
         py.get_type::<FileInfo>(),
         py.get_type::<HList>(),
+        py.get_type::<TableObject>(),
         py.get_type::<TableIterator>(),
     ] {
+        super::drop_module_from_name(&class);
         // Under their own names too, so that stubs and `isinstance` have something to name.
         let name = class.name()?;
         module.add(name, class)?;

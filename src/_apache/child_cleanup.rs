@@ -1,6 +1,7 @@
 //! Functions to call when the child exits: `server.register_cleanup`, `apache.register_cleanup`.
 
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use crate::httpd::server::Raw;
 use crate::httpd::{log, Server};
@@ -58,8 +59,7 @@ pub fn run_all() {
         let next = interpreter::enter(main, |py| unsafe { CLEANUPS.with(py, Vec::pop) });
         let Some(cleanup) = next else { return };
         interpreter::enter(cleanup.interpreter, |py| {
-            let data = cleanup.data.as_ref().map(|data| data.bind(py).clone());
-            if let Err(error) = cleanup.function.bind(py).call1((data,)) {
+            if let Err(error) = call(py, &cleanup.function, cleanup.data.as_ref()) {
                 for line in describe_failure(py, cleanup.function.bind(py), &error) {
                     // SAFETY: lives as long as the child.
                     let server = unsafe { Server::from_raw(cleanup.server) };
@@ -69,6 +69,23 @@ pub fn run_all() {
             drop(cleanup);
         });
     }
+}
+
+/// Calls a cleanup function with its data, None if it has none.
+///
+/// # Errors
+/// What the function raises.
+pub fn call(py: Python<'_>, function: &Py<PyAny>, data: Option<&Py<PyAny>>) -> PyResult<()> {
+    let function = function.bind(py);
+    match data.map(|data| data.bind(py)) {
+        None => function.call1((py.None(),))?,
+        // As mod_python does it, and functions are written for it.
+        Some(data) => match data.cast::<PyTuple>() {
+            Ok(arguments) => function.call1(arguments.clone())?,
+            Err(_) => function.call1((data,))?,
+        },
+    };
+    Ok(())
 }
 
 /// The two log lines of a cleanup that raised. (phases.md 2.9)

@@ -30,7 +30,7 @@ use std::ffi::c_void;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyType};
 
 /// An unnamed capsule around the address of a C struct.
 fn capsule(py: Python<'_>, address: usize) -> PyResult<Bound<'_, PyAny>> {
@@ -38,6 +38,20 @@ fn capsule(py: Python<'_>, address: usize) -> PyResult<Bound<'_, PyAny>> {
     unsafe {
         let raw = ffi::PyCapsule_New(address as *mut c_void, std::ptr::null(), None);
         Bound::from_owned_ptr_or_err(py, raw)
+    }
+}
+
+/// Makes `str(type(req))` read `<class 'mp_request'>`, as programs compare it, and error texts likewise:
+/// like CPython's own classes ours live in `builtins`, but carry that in the name they print.
+fn drop_module_from_name(class: &Bound<'_, PyType>) {
+    // SAFETY: a created type's printed name is a C string that lives as long as the type; its tail does
+    // too, and is put back to itself when another interpreter passes here.
+    unsafe {
+        let class = class.as_type_ptr();
+        let name = std::ffi::CStr::from_ptr((*class).tp_name).to_bytes();
+        if let Some(plain) = name.strip_prefix(b"builtins.") {
+            (*class).tp_name = plain.as_ptr().cast();
+        }
     }
 }
 

@@ -48,8 +48,14 @@ pub fn parse_qs<'py>(args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyDict>>
 fn arguments<'py>(args: &Bound<'py, PyTuple>) -> PyResult<(Kind, Bound<'py, PyAny>, bool)> {
     let count = args.len();
     if count == 0 || count > 3 {
-        let bound = if count == 0 { "at least 1 argument" } else { "at most 3 arguments" };
-        return Err(PyTypeError::new_err(format!("function takes {bound} ({count} given)")));
+        let bound = if count == 0 {
+            "at least 1 argument"
+        } else {
+            "at most 3 arguments"
+        };
+        return Err(PyTypeError::new_err(format!(
+            "function takes {bound} ({count} given)"
+        )));
     }
     let qs = args.get_item(0)?;
     let kind = if qs.is_instance_of::<PyString>() {

@@ -165,7 +165,10 @@ type Stamp = (i64, u64);
 
 fn stamp_of(metadata: &std::fs::Metadata) -> Stamp {
     let seconds = metadata.mtime().saturating_mul(1_000_000_000);
-    (seconds.saturating_add(metadata.mtime_nsec()), metadata.len())
+    (
+        seconds.saturating_add(metadata.mtime_nsec()),
+        metadata.len(),
+    )
 }
 
 /// escape(value) -> str
@@ -217,7 +220,9 @@ impl<'a> Job<'a> {
         let escape = match escape {
             None => Escape::default(),
             Some(value) => Escape::parse(value).ok_or_else(|| {
-                PyValueError::new_err(format!("the escape of PSP pages can be \"html\" or \"none\", not {value:?}"))
+                PyValueError::new_err(format!(
+                    "the escape of PSP pages can be \"html\" or \"none\", not {value:?}"
+                ))
             })?,
         };
         let encoding = encoding.unwrap_or_else(|| "utf-8".to_owned());

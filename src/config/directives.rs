@@ -512,14 +512,16 @@ unsafe extern "C" fn python_handler_module(
         Cmd::run(cmd, dir, |cmd| {
             let parsed = hlist::parse(arg(args).to_bytes());
             let place = cmd.place()?;
-            let entries = cmd.entries(&parsed.handlers, place, true);
-            if place.is_location && !entries.is_empty() {
+            if place.is_location && !parsed.handlers.is_empty() {
                 cmd.dir.is_location = true;
             }
             for phase in Phase::ALL
                 .into_iter()
                 .filter(|phase| *phase != Phase::Connection)
             {
+                // Anew for each phase: the same text means another function there, so its entry has
+                // a number of its own.
+                let entries = cmd.entries(&parsed.handlers, place, true);
                 cmd.add(phase, &parsed.suffixes, &entries);
             }
             Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 
 use super::request;
-use crate::_apache::child_cleanup::describe_failure;
+use crate::_apache::child_cleanup::{self, describe_failure};
 use crate::_apache::request_config::{has_cleanup_handler, RequestState};
 use crate::config::phase::Phase;
 use crate::httpd::log;
@@ -32,8 +32,8 @@ fn run_registered(py: Python<'_>, state: &Arc<RequestState>) {
         };
         thread::detach(py, || {
             interpreter::enter(cleanup.interpreter, |py| {
-                let data = cleanup.data.as_ref().map(|data| data.bind(py).clone());
-                if let Err(error) = cleanup.function.bind(py).call1((data,)) {
+                let called = child_cleanup::call(py, &cleanup.function, cleanup.data.as_ref());
+                if let Err(error) = called {
                     let lines = describe_failure(py, cleanup.function.bind(py), &error);
                     let logged = state.with(py, |r| {
                         for line in &lines {

@@ -148,9 +148,10 @@ pub unsafe extern "C" fn log_transaction(r: *mut ffi::request_rec) -> c_int {
 }
 
 /// Makes sure the request's end is noticed where a PythonCleanupHandler is configured, also if no other
-/// Python runs.
+/// Python runs. A sub-request without any Python phase is a mere look-up (mod_dir makes several for one
+/// directory) and has none.
 fn expect_cleanup(r: &Request) {
-    if has_cleanup_handler(r) && crate::interpreter::is_running() {
+    if r.main().is_none() && has_cleanup_handler(r) && crate::interpreter::is_running() {
         RequestState::of(r);
     }
 }

@@ -88,9 +88,7 @@ impl Finfo {
         unsafe {
             let mut raw: ffi::apr_finfo_t = std::mem::zeroed();
             let status = ffi::apr_stat(&mut raw, path.as_ptr(), wanted, pool.as_ptr());
-            let missing =
-                status == ffi::MP_APR_ENOENT as i32 || status == ffi::MP_APR_ENOTDIR as i32;
-            if missing {
+            if status == ffi::MP_APR_ENOENT as i32 {
                 raw.filetype = ffi::APR_NOFILE;
                 raw.valid = 0;
                 raw.fname = path.as_ptr();

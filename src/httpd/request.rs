@@ -355,14 +355,16 @@ impl Request {
 
     /// `ap_allow_methods`, after clearing the earlier ones where `reset`.
     pub fn allow_methods(&self, methods: &[&CStr], reset: bool) {
-        // SAFETY: live; httpd copies the names of extension methods.
+        // SAFETY: live; httpd keeps the pointer to an extension method's name, so the name is copied
+        // into the request's pool.
         unsafe {
             let list = (*self.as_ptr()).allowed_methods;
             if reset {
                 ffi::ap_clear_method_list(list);
             }
             for method in methods {
-                ffi::ap_method_list_add(list, method.as_ptr());
+                let name = ffi::apr_pstrdup((*self.as_ptr()).pool, method.as_ptr());
+                ffi::ap_method_list_add(list, name);
             }
         }
     }

@@ -25,7 +25,7 @@ case(
     """,
     get(
         status=500,
-        find='<pre>\nMod_python error: "PythonHandler case_error_debug_page"\n\nTraceback',
+        find='<pre>\nMod_python error: "PythonHandler case_error_debug_page"\n\n  File',
         expect={"Content-Type": "text/html"},
     ),
     conf="SetHandler mod_python\nPythonHandler @mod@\nPythonDebug On",

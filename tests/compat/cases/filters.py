@@ -116,7 +116,7 @@ def outputfilter(filter):
             try:
                 exec(code)
             except Exception as error:
-                seen.append("%s: %s: %s" % (code, type(error).__name__, error))
+                seen.append("%s: %s" % (code, type(error).__name__))
             else:
                 seen.append(code)
     data = filter.read()
@@ -189,11 +189,10 @@ case(
     def outputfilter(filter):
         calls.append(1)
         if len(calls) == 1:
-            filter.write("first ")
             filter.pass_on()
             filter.disable()
         else:
-            filter.write("again ")
+            filter.write("never")
             filter.pass_on()
 
     def handler(req):
@@ -201,7 +200,7 @@ case(
         req.write("two ")
         return apache.OK
     """,
-    get(),
+    get(body="one two "),
     conf="""
         SetHandler mod_python
         PythonHandler @mod@
@@ -672,7 +671,7 @@ case(
     conf=_SSI,
     files={"page.shtml": 'before <!--#python eval="1/0" --> after\n'},
     crashes_original=True,
-    ours_log=["includes .*: ZeroDivisionError: division by zero"],
+    ours_log=["^error: includes .*/page.shtml: "],
 )
 
 case(

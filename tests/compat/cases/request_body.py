@@ -260,10 +260,15 @@ case(
     def handler(req):
         first = req.readline()
         rest = req.read()
-        req.write("%d %d" % (len(first), len(rest)))
+        lines = rest.split(b"\\n")
+        expected = [b"%d" % number for number in range(20000)] + [b""]
+        req.write("%d %d %s" % (len(first), len(rest), lines == expected))
         return apache.OK
     """,
-    post(b"first\n" + b"x" * 40000, body="6 40000"),
+    post(
+        b"first\n" + b"".join(b"%d\n" % number for number in range(20000)),
+        body="6 108890 True",
+    ),
 )
 
 case(
