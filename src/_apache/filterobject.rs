@@ -391,22 +391,22 @@ impl FilterObject {
     fn pass_on(&self, py: Python<'_>) -> PyResult<()> {
         let live = self.live(py)?;
         let has_eos = live.input.has_eos();
-        live.input.move_all(live.output);
+        let status = self.detached(py, || match live.kind {
+            Kind::Input(how) => {
+                live.input.move_all(live.output);
+                live.filter.fetch(live.output, how)
+            }
+            // Before what was written and not flushed, as it always was.
+            Kind::Output => live.filter.pass(live.input),
+            Kind::Include => 0,
+        })?;
+        let has_eos = has_eos || (self.is_input && live.output.has_eos());
         self.update(py, |progress| {
             progress.consumed += 1;
+            progress.has_fetched = true;
             progress.is_closed |= has_eos;
+            progress.status = status;
         });
-        if let Kind::Input(how) = live.kind {
-            let status = self.detached(py, || live.filter.fetch(live.output, how))?;
-            let has_eos = live.output.has_eos();
-            self.update(py, |progress| {
-                progress.has_fetched = true;
-                progress.is_closed |= has_eos;
-                progress.status = status;
-            });
-            return Ok(());
-        }
-        self.pass(py, &live)?;
         Ok(())
     }
 
