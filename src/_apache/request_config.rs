@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use super::hlistobject::{self, HList};
 use super::lease::{gone, Gate};
 use super::requestobject::RequestObject;
-use crate::config::hlist::Entry;
+use crate::config::hlist::{self, Entry};
 use crate::config::interp_name::{self, Name};
 use crate::config::phase::Phase;
 use crate::config::DirConfig;
@@ -104,15 +104,51 @@ extern "C" fn conn_over(data: *mut c_void) -> CleanupStatus {
     0
 }
 
-/// What chose the handler list, as `req.extension` shows it.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Extension {
-    /// None in Python.
-    Unset,
-    /// The base name has no dot: `''`.
-    Empty,
-    /// A suffix list matched. Kept, because programs change `req.filename`.
-    Suffix(Box<[u8]>),
+/// What chose the handler list, as `req.extension` shows it; worked out when a program asks.
+#[derive(Clone)]
+pub struct Extension {
+    /// The suffix of the last list that counts for one suffix only.
+    suffix: Option<Box<[u8]>>,
+    /// The file name in a later phase without such a list: where it has no dot, the answer is `''`.
+    plain: *const std::ffi::c_char,
+}
+
+// SAFETY: the name lives in the request's pool, like all of the request's strings, and is read under the
+// gate.
+unsafe impl Send for Extension {}
+
+impl Extension {
+    const fn new() -> Self {
+        Self {
+            suffix: None,
+            plain: std::ptr::null(),
+        }
+    }
+
+    /// The list of a phase was chosen. Names are taken now, because programs change `req.filename`.
+    #[inline]
+    pub fn note(&mut self, r: &Request, by_suffix: bool) {
+        if by_suffix {
+            self.suffix = hlist::suffix(r.filename()).map(Into::into);
+            self.plain = std::ptr::null();
+        } else {
+            self.plain = r.filename_ptr();
+        }
+    }
+
+    /// What `req.extension` is.
+    pub fn get(&self) -> Option<Box<[u8]>> {
+        let plain = if self.plain.is_null() {
+            None
+        } else {
+            // SAFETY: a string of the live request.
+            hlist::suffix(Some(unsafe { CStr::from_ptr(self.plain) }))
+        };
+        match plain {
+            Some([]) => Some(Box::default()),
+            _ => self.suffix.clone(),
+        }
+    }
 }
 
 /// The running phase's handlers where no Python object shows them yet.
@@ -206,7 +242,7 @@ impl RequestState {
             rec: GilCell::new(r.as_ptr()),
             object: GilCell::new(None),
             phase: GilCell::new(None),
-            extension: GilCell::new(Extension::Unset),
+            extension: GilCell::new(Extension::new()),
             running: GilCell::new(None),
             hlist: GilCell::new(None),
             bytes_queued: GilCell::new(0),
@@ -334,7 +370,7 @@ impl RequestState {
                 let running = (*self.running.peek())?;
                 std::slice::from_raw_parts(running.entries, running.count).first()
             };
-            first.and_then(|entry| entry.directory.resolve(r.pool(), r.filename()))
+            first.and_then(|entry| entry.directory.resolve(r))
         })
     }
 
@@ -387,10 +423,7 @@ impl RequestState {
 pub fn own_entry(r: &Request, entry: &Entry<'_>) -> hlistobject::Entry {
     hlistobject::Entry {
         handler: entry.handler.to_owned(),
-        directory: entry
-            .directory
-            .resolve(r.pool(), r.filename())
-            .map(CStr::to_owned),
+        directory: entry.directory.resolve(r).map(CStr::to_owned),
         is_location: entry.is_location,
         silent: entry.silent,
     }
@@ -436,7 +469,7 @@ extern "C" fn request_over(data: *mut c_void) -> CleanupStatus {
 
 /// Whether PythonCleanupHandler is configured for a request.
 pub fn has_cleanup_handler(r: &Request) -> bool {
-    DirConfig::of(r).is_some_and(|config| config.handlers(Phase::Cleanup, r.filename()).is_some())
+    DirConfig::of(r).is_some_and(|config| config.handlers(Phase::Cleanup, r).is_some())
 }
 
 impl RequestState {

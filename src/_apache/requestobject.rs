@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyString, PyTuple};
 use super::connobject::ConnObject;
 use super::finfoobject::FileInfo;
 use super::hlistobject::HList;
-use super::request_config::{Cleanup, Extension, RequestState};
+use super::request_config::{Cleanup, RequestState};
 use super::serverobject::ServerObject;
 use super::tableobject::{TableObject, Which};
 use super::{configtable, instance_dict, request_cgi, request_handlers, request_io, text};
@@ -507,13 +507,9 @@ request_methods! {
     #[getter]
     fn extension<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
         self.with(py, |_| ())?;
-        // SAFETY: cloning runs no Python.
-        let extension = unsafe { self.state.extension.with(py, |extension| extension.clone()) };
-        Ok(match extension {
-            Extension::Unset => None,
-            Extension::Empty => Some(text::decode(py, b"")),
-            Extension::Suffix(suffix) => Some(text::decode(py, &suffix)),
-        })
+        // SAFETY: copying runs no Python.
+        let extension = unsafe { self.state.extension.with(py, |extension| extension.get()) };
+        Ok(extension.map(|suffix| text::decode(py, &suffix)))
     }
 
     #[setter(extension)]

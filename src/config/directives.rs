@@ -368,10 +368,12 @@ impl<'p> Cmd<'p> {
                 &mut *(record as *mut ServerConfig<'_>)
             };
             server.is_used = true;
+            let dir = &mut *(dir as *mut DirConfig<'_>);
+            dir.is_blank = false;
             Self {
                 raw: cmd,
                 pool,
-                dir: &mut *(dir as *mut DirConfig<'_>),
+                dir,
                 server,
                 at_server_level: (*cmd).path.is_null() && !is_htaccess,
                 is_htaccess,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::phase::Phase;
 use crate::httpd::path::{self, Regex};
-use crate::httpd::Pool;
+use crate::httpd::{Pool, Request};
 
 /// One handler of a list.
 #[derive(Clone, Copy)]
@@ -51,19 +51,18 @@ pub enum Directory<'p> {
 impl<'p> Directory<'p> {
     /// The directory for a request: patterns become the shortest directory of the file that matches.
     #[inline]
-    pub fn resolve<'r>(&self, pool: &'r Pool, filename: Option<&CStr>) -> Option<&'r CStr>
+    pub fn resolve<'r>(&self, r: &'r Request) -> Option<&'r CStr>
     where
         'p: 'r,
     {
+        let shortest = |matches: &dyn Fn(&CStr) -> bool| shortest(r.pool(), r.filename(), matches);
         match *self {
             Self::None => None,
             Self::Path(path) => Some(path),
             Self::Glob(pattern) => {
-                Some(shortest(pool, filename, |dir| path::fnmatch(pattern, dir)).unwrap_or(pattern))
+                Some(shortest(&|dir| path::fnmatch(pattern, dir)).unwrap_or(pattern))
             }
-            Self::Match(text, regex) => {
-                Some(shortest(pool, filename, |dir| regex.is_match(dir)).unwrap_or(text))
-            }
+            Self::Match(text, regex) => Some(shortest(&|dir| regex.is_match(dir)).unwrap_or(text)),
         }
     }
 
@@ -80,7 +79,7 @@ impl<'p> Directory<'p> {
 fn shortest<'r>(
     pool: &'r Pool,
     filename: Option<&CStr>,
-    matches: impl Fn(&CStr) -> bool,
+    matches: &dyn Fn(&CStr) -> bool,
 ) -> Option<&'r CStr> {
     let filename = filename?.to_bytes();
     for end in memchr::memchr_iter(b'/', filename) {

@@ -14,7 +14,7 @@ pub enum Name<'a> {
     /// PythonInterpreter, PythonInterpPerDirectory or PythonInterpPerDirective said so.
     Explicit(Cow<'a, CStr>),
     /// The virtual host's ServerName.
-    Server(&'a CStr),
+    Server(&'a Server),
     /// Nothing named one.
     Main,
 }
@@ -24,7 +24,7 @@ impl Name<'_> {
     pub fn as_cstr(&self) -> &CStr {
         match self {
             Self::Explicit(name) => name,
-            Self::Server(name) => name,
+            Self::Server(server) => server.server_hostname().unwrap_or(MAIN),
             Self::Main => MAIN,
         }
     }
@@ -67,7 +67,7 @@ fn name<'a>(
             _ => Name::Main,
         };
     }
-    server.server_hostname().map_or(Name::Main, Name::Server)
+    Name::Server(server)
 }
 
 /// The file's directory with a trailing slash; the file's own name where it is a directory.

@@ -42,6 +42,7 @@ impl<'p> DirConfig<'p> {
             filters: Overlay::merge(pool, base.filters, new.filters),
             scope,
             is_location,
+            is_blank: false,
         }
     }
 }
@@ -76,6 +77,10 @@ pub extern "C" fn merge_dir_config(
                 &*(new as *const DirConfig<'_>),
             )
         };
+        if base.is_blank {
+            // Nothing configured outside: the inner record is the answer as it is.
+            return std::ptr::from_ref(new) as *mut c_void;
+        }
         std::ptr::from_mut(pool.alloc(DirConfig::merge(pool, base, new))) as *mut c_void
     })
 }

@@ -104,6 +104,8 @@ pub struct DirConfig<'p> {
     pub scope: Option<&'p CStr>,
     /// The scope is a Location with handlers, so URIs are not mapped to files. (directives.md 1.15)
     pub is_location: bool,
+    /// No directive was read into the record.
+    pub is_blank: bool,
 }
 
 /// How names that come from ServerName are mapped to interpreters.
@@ -150,6 +152,7 @@ impl<'p> DirConfig<'p> {
             filters: Overlay::Empty,
             scope,
             is_location: false,
+            is_blank: true,
         }
     }
 
@@ -167,15 +170,11 @@ impl<'p> DirConfig<'p> {
         unsafe { (s.dir_config() as *const DirConfig<'_>).as_ref() }
     }
 
-    /// The handler list of a phase for a file, and whether its suffix chose it.
+    /// The handler list of a phase for a request's file, and whether its suffix chose it.
     #[inline]
-    pub fn handlers(
-        &self,
-        phase: Phase,
-        filename: Option<&CStr>,
-    ) -> Option<(&'p [Entry<'p>], bool)> {
+    pub fn handlers(&self, phase: Phase, r: &Request) -> Option<(&'p [Entry<'p>], bool)> {
         if !self.suffixed.is_empty() {
-            if let Some(suffix) = hlist::suffix(filename) {
+            if let Some(suffix) = hlist::suffix(r.filename()) {
                 let found = self
                     .suffixed
                     .find(&mut |row| row.phase == phase && row.suffix.to_bytes() == suffix);

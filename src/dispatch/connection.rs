@@ -44,7 +44,7 @@ pub fn run(c: &Conn) -> Status {
         let state = ConnState::of(c);
         let entered = state.gate.enter(py);
         let result = Bound::new(py, ConnObject::new(state.clone())).map(|object| {
-            let result = call(py, interpreter, c, config, entry, &object);
+            let result = call(py, interpreter, config, entry, &object);
             object.get().set_hlist(py, None);
             result.unwrap_or_else(|error| failed(py, interpreter, c, config, entry, error))
         });
@@ -56,12 +56,11 @@ pub fn run(c: &Conn) -> Status {
 fn call(
     py: Python<'_>,
     interpreter: &'static Interpreter,
-    c: &Conn,
     config: &ServerConfig<'_>,
     entry: &Entry<'_>,
     object: &Bound<'_, ConnObject>,
 ) -> PyResult<Status> {
-    let directory = entry.directory.resolve(c.pool(), None);
+    let directory = entry.directory.as_text();
     let shown = hlistobject::Entry {
         handler: entry.handler.to_owned(),
         directory: directory.map(std::ffi::CStr::to_owned),

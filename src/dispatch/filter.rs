@@ -45,10 +45,7 @@ fn target(f: &Filter, r: &Request, context: &Context, is_input: bool) -> Option<
     Some(Target {
         name: f.name().to_owned(),
         handler: filter.handler.to_owned(),
-        directory: filter
-            .directory
-            .resolve(r.pool(), r.filename())
-            .map(CStr::to_owned),
+        directory: filter.directory.resolve(r).map(CStr::to_owned),
         is_location: filter.is_location,
     })
 }

@@ -6,13 +6,14 @@ use std::ffi::{CStr, CString};
 
 use crate::config::interp_name::{Name, MAIN};
 use crate::config::{InterpPerServer, ServerConfig};
+use crate::httpd::server::Raw;
 use crate::httpd::Server;
 use crate::interpreter::{self, registry, Interpreter};
 
 thread_local! {
-    /// The last ServerName looked up on this thread, by address: the configuration lives as long as
-    /// the child, so an address stays one name.
-    static LAST: Cell<(*const std::ffi::c_char, Option<&'static Interpreter>)> =
+    /// The last server looked up on this thread, by address: the configuration lives as long as the
+    /// child, so an address stays one ServerName.
+    static LAST: Cell<(*const Raw, Option<&'static Interpreter>)> =
         const { Cell::new((std::ptr::null(), None)) };
 }
 
@@ -23,13 +24,13 @@ thread_local! {
 #[inline]
 pub fn interpreter_for(name: &Name<'_>) -> Result<&'static Interpreter, String> {
     match name {
-        Name::Server(name) => {
+        Name::Server(server) => {
             let (address, known) = LAST.get();
-            if let Some(known) = known.filter(|_| address == name.as_ptr()) {
+            if let Some(known) = known.filter(|_| address == server.as_ptr().cast_const()) {
                 return Ok(known);
             }
-            let found = get(name)?;
-            LAST.set((name.as_ptr(), Some(found)));
+            let found = get(name.as_cstr())?;
+            LAST.set((server.as_ptr(), Some(found)));
             Ok(found)
         }
         Name::Explicit(name) => get(name),

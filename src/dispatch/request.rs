@@ -12,9 +12,9 @@ use super::interpreter_for::interpreter_for;
 use super::resolve::{resolve, Wanted};
 use super::{callback, child};
 use crate::_apache::hlistobject;
-use crate::_apache::request_config::{own_entry, Extension, RequestState};
+use crate::_apache::request_config::{own_entry, RequestState};
 use crate::_apache::requestobject::RequestObject;
-use crate::config::hlist::{self, Entry};
+use crate::config::hlist::Entry;
 use crate::config::interp_name::{self, Name};
 use crate::config::phase::Phase;
 use crate::config::DirConfig;
@@ -25,7 +25,7 @@ use crate::interpreter::{self, Interpreter};
 #[inline]
 pub fn run(phase: Phase, r: &Request) -> Status {
     let config = DirConfig::of(r);
-    let configured = config.and_then(|config| config.handlers(phase, r.filename()));
+    let configured = config.and_then(|config| config.handlers(phase, r));
     // SAFETY: this is httpd's thread for the request, and no Python code runs for it now.
     let has_added = RequestState::find(r).is_some_and(|state| unsafe { state.has_added(phase) });
     let (entries, by_suffix) = match configured {
@@ -35,9 +35,7 @@ pub fn run(phase: Phase, r: &Request) -> Status {
     };
     let name = match config {
         Some(config) => interp_name::for_request(config, r, || {
-            entries
-                .first()
-                .and_then(|entry| entry.directory.resolve(r.pool(), r.filename()))
+            entries.first().and_then(|entry| entry.directory.resolve(r))
         }),
         None => Name::Main,
     };
@@ -94,7 +92,12 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
         };
         let outer_phase = self.state.phase.replace(py, Some(self.phase));
         self.state.interpreter.replace(py, Some(self.interpreter));
-        self.note_extension(by_suffix);
+        // SAFETY: noting runs no Python.
+        unsafe {
+            self.state
+                .extension
+                .with(py, |extension| extension.note(self.r, by_suffix))
+        };
         self.state.run(py, entries);
         if has_added {
             let added = self.state.take_added(py, self.phase);
@@ -250,15 +253,6 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
         }
         Status::INTERNAL_SERVER_ERROR
     }
-
-    fn note_extension(&self, by_suffix: bool) {
-        let suffix = match hlist::suffix(self.r.filename()) {
-            Some(suffix) if by_suffix => Extension::Suffix(suffix.into()),
-            Some([]) => Extension::Empty,
-            _ => return,
-        };
-        self.state.extension.replace(self.py, suffix);
-    }
 }
 
 /// A handler's result as a status; only a plain int will do. (phases.md 2.4.2)
@@ -301,7 +295,7 @@ impl<'a> EntryRef<'a> {
     fn of(entry: &Entry<'a>, r: &'a Request) -> Self {
         Self {
             handler: entry.handler,
-            directory: entry.directory.resolve(r.pool(), r.filename()),
+            directory: entry.directory.resolve(r),
             is_location: entry.is_location,
             silent: entry.silent,
             id: entry.id,

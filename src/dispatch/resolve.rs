@@ -160,7 +160,16 @@ impl Resolved {
         }
         if let Some((directory, path)) = &self.directory {
             // Programs may have replaced the contents of sys.path.
-            if !path.bind(py).contains(directory)? {
+            // Mostly it stands where it was put, at the front.
+            // SAFETY: a list; the borrowed item is only compared.
+            let first = unsafe {
+                if ffi::PyList_GET_SIZE(path.as_ptr()) > 0 {
+                    ffi::PyList_GET_ITEM(path.as_ptr(), 0)
+                } else {
+                    std::ptr::null_mut()
+                }
+            };
+            if first != directory.as_ptr() && !path.bind(py).contains(directory)? {
                 return Ok(false);
             }
         }
@@ -284,13 +293,18 @@ fn load(
     let directory = match (wanted.directory, wanted.python_path) {
         (Some(directory), None) => {
             let path = sys.getattr("path")?.cast_into::<PyList>()?;
-            Some((text::from_c(py, directory).unbind(), path.unbind()))
+            let wanted = text::from_c(py, directory);
+            // The very object in the list, which is found by its address.
+            let item = path.iter().find(|item| item.eq(&wanted).unwrap_or(false));
+            let item = item
+                .and_then(|item| item.cast_into::<PyString>().ok())
+                .unwrap_or(wanted);
+            Some((item.unbind(), path.unbind()))
         }
         _ => None,
     };
-    let intern = |part: &[u8]| {
-        let name = text::decode(py, part);
-        // SAFETY: a new str, replaced by the interned one of the same text.
+    let intern = |name: Bound<'_, PyString>| {
+        // SAFETY: a str of ours, replaced by the interned one of the same text.
         unsafe {
             let mut raw = name.into_ptr();
             ffi::PyUnicode_InternInPlace(&mut raw);
@@ -308,9 +322,12 @@ fn load(
     let stamp = Stamp::of(file.as_deref());
     let resolved = Arc::new(Resolved {
         dict: dict.unbind(),
-        key: key.unbind(),
+        key: intern(key),
         modules: before.cast_into::<PyDict>()?.unbind(),
-        names: object.split(|byte| *byte == b'.').map(intern).collect(),
+        names: object
+            .split(|byte| *byte == b'.')
+            .map(|part| intern(text::decode(py, part)))
+            .collect(),
         directory,
         python_path: wanted.python_path.map(CStr::to_owned),
         stamp,

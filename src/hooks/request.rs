@@ -59,7 +59,7 @@ pub unsafe extern "C" fn post_read_request(r: *mut ffi::request_rec) -> c_int {
 /// Runs PythonInitHandler once: as soon as one is in scope.
 fn init(r: &Request) -> Status {
     let configured =
-        DirConfig::of(r).is_some_and(|config| config.handlers(Phase::Init, r.filename()).is_some());
+        DirConfig::of(r).is_some_and(|config| config.handlers(Phase::Init, r).is_some());
     if !configured || r.notes().get(INIT_RAN).is_some() {
         return Status::DECLINED;
     }
@@ -127,11 +127,10 @@ pub unsafe extern "C" fn handler(r: *mut ffi::request_rec) -> c_int {
     // SAFETY: httpd's request.
     unsafe {
         hook(r, "handler", |r| {
-            match r.handler().map(std::ffi::CStr::to_bytes) {
-                Some(b"mod_python" | b"python-program") => {
-                    dispatch::request::run(Phase::Handler, r)
-                }
-                _ => Status::DECLINED,
+            if r.is_for_python() {
+                dispatch::request::run(Phase::Handler, r)
+            } else {
+                Status::DECLINED
             }
         })
     }

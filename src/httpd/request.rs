@@ -80,6 +80,25 @@ impl Request {
     }
     tables! { headers_in, headers_out, err_headers_out, subprocess_env, notes }
 
+    /// `filename` as C has it; its string lives as long as the request.
+    #[inline]
+    pub fn filename_ptr(&self) -> *const c_char {
+        // SAFETY: live.
+        unsafe { (*self.as_ptr()).filename }
+    }
+
+    /// Whether `handler` is one of our names.
+    #[inline]
+    pub fn is_for_python(&self) -> bool {
+        // SAFETY: null or a C string.
+        unsafe {
+            let handler = (*self.as_ptr()).handler;
+            !handler.is_null()
+                && (libc::strcmp(handler, c"mod_python".as_ptr()) == 0
+                    || libc::strcmp(handler, c"python-program".as_ptr()) == 0)
+        }
+    }
+
     /// The request's pool.
     #[inline]
     pub fn pool(&self) -> &Pool {
