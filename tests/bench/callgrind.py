@@ -40,57 +40,78 @@ def available() -> Optional[str]:
     return None
 
 
+class Steered:
+    """A peer's server under callgrind and a connection to it; a context that stops both.
+
+    Errors inside the context are raised as BenchError with the last line of the server's log.
+    """
+
+    def __init__(self, peer: Peer, work: Workload):
+        self.server = peer.server(
+            work,
+            "prefork",
+            "callgrind",
+            one_process=True,
+            env={"PYTHONHASHSEED": "0", "GLIBC_TUNABLES": TUNABLES},
+            extra=('LoadModule callgrind_module "%s"' % peer.bench.control,),
+            prefix=(
+                "valgrind",
+                "--tool=callgrind",
+                "--instr-atstart=no",
+                "--vgdb=no",
+                "--callgrind-out-file=callgrind.out",
+            ),
+        )
+        self.root = self.server.root
+
+    def __enter__(self) -> "Steered":
+        self.server.start()
+        self.connection = Connection(self.server.port, 600)
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        self.connection.close()
+        text = self.server.explain(error) if isinstance(error, (BenchError, OSError)) else ""
+        self.server.stop(hard=True)
+        if text:
+            raise BenchError(text) from error
+
+    def reconnect(self) -> None:
+        """Opens a new connection, after an answer that ended the old one."""
+        self.connection.close()
+        self.connection = Connection(self.server.port, 600)
+
+    def control(self, word: str) -> None:
+        """Has mod_callgrind start, zero, or dump under the name `word`."""
+        raw = "GET /~callgrind/%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % word
+        done = self.connection.ask(raw.encode())
+        if done.body != b"done\n":
+            raise BenchError("mod_callgrind does not answer: %r" % done)
+
+
 def measure(peer: Peer, work: Workload, keep: bool = False) -> tuple[Count, Response]:
     """Counts one workload of one peer; with `keep` the last dump's path is kept for a profile.
 
     Raises BenchError when the server does not start or answers wrongly.
     """
     batch = work.batch
-    server = peer.server(
-        work,
-        "prefork",
-        "callgrind",
-        one_process=True,
-        env={"PYTHONHASHSEED": "0", "GLIBC_TUNABLES": TUNABLES},
-        extra=('LoadModule callgrind_module "%s"' % peer.bench.control,),
-        prefix=(
-            "valgrind",
-            "--tool=callgrind",
-            "--instr-atstart=no",
-            "--vgdb=no",
-            "--callgrind-out-file=callgrind.out",
-        ),
-    )
-    server.start()
-    try:
-        with Connection(server.port, 600) as connection:
-            raws = session_requests(peer, work, connection)
+    with Steered(peer, work) as server:
+        raws = session_requests(peer, work, server.connection)
+        answer = check(peer, work, server.connection.ask(raws[0]))
 
-            answer = check(peer, work, connection.ask(raws[0]))
+        def go(count: int) -> None:
+            for i in range(count):
+                check(peer, work, server.connection.ask(raws[i % len(raws)]))
 
-            def go(count: int) -> None:
-                for i in range(count):
-                    check(peer, work, connection.ask(raws[i % len(raws)]))
-
-            def control(word: str) -> None:
-                raw = "GET /~callgrind/%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % word
-                done = connection.ask(raw.encode())
-                if done.body != b"done\n":
-                    raise BenchError("mod_callgrind does not answer: %r" % done)
-
-            go(min(WARM_UP, 3 * batch))
-            control("start")
-            go(min(10, batch))
-            control("zero")
-            # A dump holds the batch and a constant: the rest of one control request and the start
-            # of the next. The empty batch measures that constant.
-            for mark, count in (("settle", 0), ("empty", 0)) + ((MARK, batch),) * BATCHES:
-                go(count)
-                control(mark)
-    except (BenchError, OSError) as error:
-        raise BenchError(server.explain(error)) from error
-    finally:
-        server.stop(hard=True)
+        go(min(WARM_UP, 3 * batch))
+        server.control("start")
+        go(min(10, batch))
+        server.control("zero")
+        # A dump holds the batch and a constant: the rest of one control request and the start of
+        # the next. The empty batch measures that constant.
+        for mark, count in (("settle", 0), ("empty", 0)) + ((MARK, batch),) * BATCHES:
+            go(count)
+            server.control(mark)
     return read(server.root, batch, keep), answer
 
 

@@ -72,6 +72,25 @@ def instructions(results: Results) -> str:
     return text
 
 
+def operations(results: Results) -> str:
+    """Single operations; one on a table must not be slower than the original's."""
+    found = results["operations"]
+    names = [name for name in ORDER if name in found]
+    rows = []
+    for name in next(iter(found.values())):
+        counts = [found[peer].get(name) for peer in names]
+        cells = [name] + ["%.0f" % count if count is not None else "" for count in counts]
+        ours, other = (found.get(peer, {}).get(name) for peer in ("ours", "original"))
+        ratio_text = verdict = ""
+        if ours is not None and other:
+            ratio_text = "%.2f" % (ours / other)
+            if name.startswith("table"):
+                verdict = "met" if ours <= other else "NOT MET"
+        rows.append([*cells, ratio_text, verdict])
+    head = ["operation"] + [TITLES[name] for name in names] + ["ratio", "table <= original"]
+    return "## Instructions of single operations, the loop taken off\n\n" + table(head, rows)
+
+
 def rates(results: Results, mpm: str) -> str:
     """Requests a second and latencies under one MPM."""
     found = {
@@ -210,6 +229,8 @@ def render(results: Results) -> str:
     parts = ["# Benchmark, %s" % results["when"], environment(results)]
     if results["instructions"]:
         parts.append(instructions(results))
+    if results["operations"]:
+        parts.append(operations(results))
     for mpm in results["mpms"]:
         parts += [
             rates(results, mpm),

@@ -20,6 +20,7 @@ import cpu
 import hotspots
 import load
 import memory
+import operations
 import pages
 import peers
 import report
@@ -45,6 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--upload-mb", type=int, default=100, help="size of the upload (100)")
     parser.add_argument("--callgrind-only", action="store_true", help="instruction counts only")
     parser.add_argument("--no-callgrind", action="store_true")
+    parser.add_argument("--operations", action="store_true", help="count single operations too")
     parser.add_argument("--profile", action="store_true", help="show our costliest functions")
     parser.add_argument(
         "--jobs", type=int, default=min(2, os.cpu_count() or 1), help="of callgrind"
@@ -174,6 +176,21 @@ def count_instructions(bench, works, options, results, asked) -> None:
             print("## Profile of %s\n\n%s\n" % (name, text))
 
 
+def count_operations(bench, results, asked) -> None:
+    """Fills results['operations'] for ours and the original."""
+    for name in ("ours", "original"):
+        peer = bench.peers[name]
+        if name not in asked or peer.missing:
+            continue
+        try:
+            figures = operations.measure(peer)
+        except BenchError as error:
+            results["errors"].append("operations: %s: %s" % (name, error))
+            continue
+        results["operations"][name] = {each.name: each.instructions for each in figures}
+        progress("operations: %s, %d counted" % (name, len(figures)))
+
+
 def plain(readings):
     """Readings as dictionaries, with text keys, as JSON has them."""
     if isinstance(readings, dict):
@@ -227,6 +244,7 @@ def main() -> int:
         progress("building the C module and the site in " + root)
         python = os.environ.get("PYO3_PYTHON", "/usr/bin/python3")
         pages.build(bench.htdocs, bench.data, os.path.join(HERE, "site"), cpu.calibrate(2))
+        pages.write(os.path.join(bench.htdocs, "operations.py"), operations.source())
         peers.find(bench, options, python)
         for each in {python, "/usr/bin/python3"}:  # ours and the original's may differ
             if os.path.exists(each):
@@ -235,6 +253,7 @@ def main() -> int:
             "when": time.strftime("%Y-%m-%d %H:%M:%S"),
             "mpms": [],
             "instructions": {},
+            "operations": {},
             "rates": {},
             "memory": {},
             "errors": [],
@@ -259,6 +278,8 @@ def main() -> int:
                 source = os.path.join(HERE, "c", "mod_callgrind.c")
                 bench.control = httpd.build(source, os.path.join(root, "control"))
                 count_instructions(bench, works, options, results, options.peers)
+                if options.operations or not (options.workloads or options.callgrind_only):
+                    count_operations(bench, results, options.peers)
         if not options.callgrind_only:
             if load.available():
                 raise BenchError(load.available())

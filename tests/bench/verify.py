@@ -52,7 +52,7 @@ def sample(peer: Peer, work: Workload, port: int) -> Response:
 
 
 def compare(work: Workload, answers: dict[str, Response]) -> dict[str, str]:
-    """The peers whose answer differs from the first peer's in body or essential headers, and how."""
+    """The peers whose body or essential headers differ from the first peer's, and how."""
     found = {}
     for name, other in list(answers.items())[1:]:
         against, first = next(iter(answers.items()))
