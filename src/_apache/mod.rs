@@ -15,6 +15,7 @@ pub mod hlistobject;
 pub mod instance_dict;
 pub mod lease;
 pub mod parse_qs;
+pub mod request_body;
 pub mod request_cgi;
 pub mod request_config;
 pub mod request_handlers;

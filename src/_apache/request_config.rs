@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 use super::hlistobject::{self, HList};
 use super::lease::{gone, Gate};
+use super::request_body;
 use super::requestobject::RequestObject;
 use crate::config::hlist::{self, Entry};
 use crate::config::interp_name::{self, Name};
@@ -182,16 +183,6 @@ pub struct Cleanup {
     pub interpreter: &'static Interpreter,
 }
 
-/// The part of the request body that was read from httpd and not yet by the program.
-#[derive(Default)]
-pub struct Body {
-    pub buffer: Vec<u8>,
-    /// Where the unread part of `buffer` begins.
-    pub start: usize,
-    pub is_set_up: bool,
-    pub is_at_end: bool,
-}
-
 /// What we know of a request; shared by everything that leases it.
 pub struct RequestState {
     pub conn: Arc<ConnState>,
@@ -206,7 +197,7 @@ pub struct RequestState {
     pub content_type_set: GilCell<bool>,
     /// Bytes that httpd certainly still buffers, so that adding a few cannot block.
     pub unsent: GilCell<usize>,
-    pub body: GilCell<Body>,
+    pub body: GilCell<request_body::Slot>,
     pub added: GilCell<Vec<Added>>,
     pub filters: GilCell<Vec<AddedFilter>>,
     pub cleanups: GilCell<Vec<Cleanup>>,
@@ -248,7 +239,7 @@ impl RequestState {
             bytes_queued: GilCell::new(0),
             content_type_set: GilCell::new(false),
             unsent: GilCell::new(0),
-            body: GilCell::new(Body::default()),
+            body: GilCell::new(request_body::Slot::default()),
             added: GilCell::new(Vec::new()),
             filters: GilCell::new(Vec::new()),
             cleanups: GilCell::new(Vec::new()),

@@ -1,7 +1,7 @@
 //! `mp_request`: the `req` that handlers get. (objects.md 3.1)
 //!
-//! This file lists its attributes and methods; bodies of more than a few lines are in `request_io.rs`,
-//! `request_handlers.rs` and `request_cgi.rs`.
+//! This file lists its attributes and methods; bodies of more than a few lines are in `request_body.rs`,
+//! `request_io.rs`, `request_handlers.rs` and `request_cgi.rs`.
 
 use std::os::raw::c_int;
 use std::sync::Arc;
@@ -16,7 +16,9 @@ use super::hlistobject::HList;
 use super::request_config::{Cleanup, RequestState};
 use super::serverobject::ServerObject;
 use super::tableobject::{TableObject, Which};
-use super::{configtable, instance_dict, request_cgi, request_handlers, request_io, text};
+use super::{
+    configtable, instance_dict, request_body, request_cgi, request_handlers, request_io, text,
+};
 use crate::httpd::{log, ssl, Request};
 use crate::interpreter::{registry, GilCell};
 
@@ -599,7 +601,7 @@ request_methods! {
 
     /// Reads and drops the rest of the body; returns a status, 0 when all went well.
     fn discard_request_body(&self, py: Python<'_>) -> PyResult<i32> {
-        self.state.detached(py, Request::discard_request_body)
+        request_body::discard(&self.state, py)
     }
 
     /// DocumentRoot of the virtual host.
@@ -685,13 +687,13 @@ request_methods! {
     /// Raises OSError when the client is gone or silent, SERVER_RETURN(413) past LimitRequestBody.
     #[pyo3(signature = (len = -1))]
     fn read<'py>(&self, py: Python<'py>, len: isize) -> PyResult<Bound<'py, PyBytes>> {
-        request_io::read(&self.state, py, len)
+        request_body::read(&self.state, py, len)
     }
 
     /// Reads a line of the body with its newline, at most len bytes; b'' at its end.
     #[pyo3(signature = (len = -1))]
     fn readline<'py>(&self, py: Python<'py>, len: isize) -> PyResult<Bound<'py, PyBytes>> {
-        request_io::readline(&self.state, py, len)
+        request_body::readline(&self.state, py, len)
     }
 
     /// Reads the lines of the body into a list; with sizehint, stops once that many bytes were read.
@@ -700,7 +702,7 @@ request_methods! {
         let mut lines = Vec::new();
         let mut size = 0;
         loop {
-            let line = request_io::readline(&self.state, py, -1)?;
+            let line = request_body::readline(&self.state, py, -1)?;
             size += line.as_bytes().len();
             if line.as_bytes().is_empty() {
                 return Ok(lines);
@@ -717,7 +719,7 @@ request_methods! {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let line = request_io::readline(&self.state, py, -1)?;
+        let line = request_body::readline(&self.state, py, -1)?;
         Ok(if line.as_bytes().is_empty() { None } else { Some(line) })
     }
 

@@ -113,14 +113,41 @@ pub unsafe fn bucket_remove(bucket: *mut apr_bucket) {
 /// As [`bucket_remove`]; the bucket is not used afterwards.
 #[inline]
 pub unsafe fn bucket_delete(bucket: *mut apr_bucket) {
-    // SAFETY: `destroy` and `free` are set on every bucket in a brigade (APR).
+    // SAFETY: in a ring, and in none afterwards (caller).
     unsafe {
         bucket_remove(bucket);
+        bucket_destroy(bucket);
+    }
+}
+
+/// `apr_bucket_destroy`, for a bucket in no ring.
+///
+/// # Safety
+/// The bucket is live, in no ring, and not used afterwards.
+#[inline]
+pub unsafe fn bucket_destroy(bucket: *mut apr_bucket) {
+    // SAFETY: `destroy` and `free` are set on every bucket (APR).
+    unsafe {
         if let Some(destroy) = (*(*bucket).type_).destroy {
             destroy((*bucket).data);
         }
         if let Some(free) = (*bucket).free {
             free(bucket as *mut c_void);
+        }
+    }
+}
+
+/// `apr_bucket_copy`.
+///
+/// # Safety
+/// `bucket` is live.
+#[inline]
+pub unsafe fn bucket_copy(bucket: *mut apr_bucket, copy: *mut *mut apr_bucket) -> apr_status_t {
+    // SAFETY: `copy` is set on every bucket type (APR).
+    unsafe {
+        match (*(*bucket).type_).copy {
+            Some(function) => function(bucket, copy),
+            None => APR_ENOTIMPL_STATUS,
         }
     }
 }

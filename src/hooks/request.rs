@@ -23,7 +23,14 @@ unsafe fn hook(
 ) -> c_int {
     guard(name, Status::INTERNAL_SERVER_ERROR, || {
         // SAFETY: live for the length of the hook (caller).
-        body(unsafe { Request::from_raw(r) })
+        let r = unsafe { Request::from_raw(r) };
+        let status = body(r);
+        // The client has a complete response already: httpd's own when the body was refused, or another
+        // request's. An error page after it would be taken for the next response.
+        if status.is_error() && r.eos_sent() != 0 {
+            return Status::DONE;
+        }
+        status
     })
     .0
 }

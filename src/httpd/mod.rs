@@ -19,6 +19,7 @@ pub mod opaque;
 pub mod path;
 pub mod pool;
 pub mod request;
+pub mod request_body;
 pub mod request_io;
 pub mod server;
 pub mod ssi;

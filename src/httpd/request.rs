@@ -11,7 +11,7 @@ use crate::ffi;
 pub type Raw = ffi::request_rec;
 
 opaque! {
-    /// A request, lent for a callback. Bodies in and out: `request_io.rs`.
+    /// A request, lent for a callback. Bodies in and out: `request_body.rs`, `request_io.rs`.
     Request(ffi::request_rec)
 }
 

@@ -1,4 +1,4 @@
-//! A request's body, the response's body, and files. (http_protocol.h, util_filter.h)
+//! The response's body, and files in it. (http_protocol.h, util_filter.h)
 
 use std::ffi::{c_int, c_void, CStr};
 
@@ -7,17 +7,20 @@ use crate::ffi;
 
 /// The text of a failed write, which programs compare.
 pub const WRITE_FAILED: &str = "Write failed, client closed connection.";
+/// The text of a write after the end: sent, it would be taken for the next response.
+pub const COMPLETE: &str = "Write failed, the response is already complete.";
 /// The text of a failed flush.
 pub const FLUSH_FAILED: &str = "Flush failed, client closed connection.";
-/// The text of a failed read.
-pub const READ_FAILED: &str = "Client read error (Timeout?)";
 
 impl Request {
     /// Hands bytes to the output filters, which may keep small amounts until a flush.
     ///
     /// # Errors
-    /// [`Error::Client`] when the client is gone.
+    /// [`Error::Client`] when the client is gone, or the response complete (after an internal redirect).
     pub fn write(&self, data: &[u8]) -> Result<(), Error> {
+        if self.eos_sent() != 0 {
+            return Err(Error::Client(COMPLETE));
+        }
         for piece in data.chunks(c_int::MAX as usize) {
             // SAFETY: live; httpd copies or sends the bytes before it returns.
             let sent = unsafe {
@@ -46,90 +49,8 @@ impl Request {
         Ok(())
     }
 
-    /// Prepares reading the body; chunked bodies are decoded.
-    ///
-    /// # Errors
-    /// [`Error::Http`] when the request's framing is refused.
-    pub fn setup_body(&self) -> Result<bool, Error> {
-        // SAFETY: live. `should_client_block` also answers `Expect: 100-continue` later.
-        unsafe {
-            let status =
-                ffi::ap_setup_client_block(self.as_ptr(), ffi::REQUEST_CHUNKED_DECHUNK as c_int);
-            if status != 0 {
-                return Err(Error::Http(status));
-            }
-            Ok(ffi::ap_should_client_block(self.as_ptr()) != 0)
-        }
-    }
-
-    /// Waits for body bytes; 0 is the end of the body.
-    ///
-    /// # Errors
-    /// [`Error::Client`] on a failed read, [`Error::Http`] where httpd has a status for it
-    /// (413 past `LimitRequestBody`).
-    pub fn read_body_into(&self, buffer: &mut [u8]) -> Result<usize, Error> {
-        loop {
-            let (got, end) = self.read_brigade(buffer)?;
-            if got > 0 || end {
-                return Ok(got);
-            }
-        }
-    }
-
-    /// One turn of reading: bytes got and whether the end was seen.
-    fn read_brigade(&self, buffer: &mut [u8]) -> Result<(usize, bool), Error> {
-        let r = self.as_ptr();
-        // SAFETY: live request; the brigade is made and destroyed here.
-        unsafe {
-            if (*r).read_chunked == 0 && (*r).remaining == 0 {
-                return Ok((0, true));
-            }
-            let brigade = ffi::apr_brigade_create((*r).pool, (*(*r).connection).bucket_alloc);
-            let status = ffi::ap_get_brigade(
-                (*r).input_filters,
-                brigade,
-                ffi::AP_MODE_READBYTES,
-                ffi::APR_BLOCK_READ,
-                buffer.len() as ffi::apr_off_t,
-            );
-            if status != 0 {
-                ffi::apr_brigade_destroy(brigade);
-                if status == ffi::MP_AP_FILTER_ERROR {
-                    // A filter has answered the client already.
-                    return Err(Error::Client(READ_FAILED));
-                }
-                (*(*r).connection).keepalive = ffi::AP_CONN_CLOSE;
-                let mapped = ffi::ap_map_http_request_error(status, ffi::HTTP_BAD_REQUEST as c_int);
-                if mapped == ffi::HTTP_REQUEST_ENTITY_TOO_LARGE as c_int {
-                    return Err(Error::Http(mapped));
-                }
-                return Err(Error::Client(READ_FAILED));
-            }
-            let last = (*brigade).list.prev;
-            let end = last != ffi::brigade_sentinel(brigade) && ffi::bucket_is_eos(last);
-            let mut length = buffer.len() as ffi::apr_size_t;
-            let status = ffi::apr_brigade_flatten(brigade, buffer.as_mut_ptr().cast(), &mut length);
-            ffi::apr_brigade_destroy(brigade);
-            if status != 0 {
-                return Err(Error::Client(READ_FAILED));
-            }
-            (*r).read_length += length as ffi::apr_off_t;
-            if end {
-                // As ap_get_client_block: nothing more will come.
-                (*r).remaining = 0;
-                (*r).read_chunked = 0;
-            }
-            Ok((length as usize, end))
-        }
-    }
-
-    /// `ap_discard_request_body`.
-    pub fn discard_request_body(&self) -> c_int {
-        // SAFETY: live.
-        unsafe { ffi::ap_discard_request_body(self.as_ptr()) }
-    }
-
-    /// Sends a part of a file through httpd's file buckets; returns the bytes handed over.
+    /// Sends a part of a file through httpd's file buckets, as EnableSendfile and EnableMMAP allow;
+    /// returns the bytes handed over.
     ///
     /// # Errors
     /// [`SendFileError`] tells which step failed.
@@ -139,9 +60,12 @@ impl Request {
         offset: i64,
         length: Option<i64>,
     ) -> Result<i64, SendFileError> {
+        if self.eos_sent() != 0 {
+            return Err(SendFileError::Complete);
+        }
         let finfo =
             Finfo::stat(path, ffi::APR_FINFO_NORM as i32).map_err(|_| SendFileError::Stat)?;
-        if finfo.filetype == ffi::APR_NOFILE as i32 {
+        if !finfo.exists() {
             return Err(SendFileError::Stat);
         }
         if finfo.filetype != ffi::APR_REG as i32 {
@@ -149,14 +73,19 @@ impl Request {
         }
         let rest = (finfo.size - offset).max(0);
         let length = length.map_or(rest, |wanted| wanted.min(rest));
+        let (may_sendfile, may_mmap) = self.file_policy();
+        let mut flags = ffi::APR_READ | ffi::APR_BINARY;
+        if may_sendfile {
+            flags |= ffi::APR_SENDFILE_ENABLED;
+        }
         let mut file = std::ptr::null_mut();
-        // SAFETY: live request; the file belongs to its pool, as its bucket may outlive this call.
+        // SAFETY: live request. The file and what is mapped of it belong to its pool, as its bucket may
+        // outlive this call; the file is closed here only where no bucket refers to it any more.
         unsafe {
-            let flags = ffi::APR_READ | ffi::APR_BINARY | ffi::APR_SENDFILE_ENABLED;
             let status = ffi::apr_file_open(
                 &mut file,
                 path.as_ptr(),
-                flags as i32,
+                flags,
                 ffi::MP_APR_OS_DEFAULT as i32,
                 self.pool().as_ptr(),
             );
@@ -167,18 +96,44 @@ impl Request {
                 ffi::apr_file_close(file);
                 return Ok(0);
             }
-            let mut sent: ffi::apr_size_t = 0;
-            let status = ffi::ap_send_fd(
-                file,
-                self.as_ptr(),
-                offset,
-                length as ffi::apr_size_t,
-                &mut sent,
-            );
+            let r = self.as_ptr();
+            let brigade = ffi::apr_brigade_create((*r).pool, (*(*r).connection).bucket_alloc);
+            let bucket = ffi::apr_brigade_insert_file(brigade, file, offset, length, (*r).pool);
+            if !may_mmap {
+                ffi::apr_bucket_file_enable_mmap(bucket, 0);
+            }
+            // A reference of our own tells afterwards whether there are others.
+            let mut ours = std::ptr::null_mut();
+            if ffi::bucket_copy(bucket, &mut ours) != 0 {
+                ours = std::ptr::null_mut();
+            }
+            let status = ffi::ap_pass_brigade((*r).output_filters, brigade);
+            ffi::apr_brigade_destroy(brigade);
+            if !ours.is_null() {
+                let is_last = (*((*ours).data as *const ffi::apr_bucket_refcount)).refcount == 1;
+                ffi::bucket_destroy(ours);
+                let mut descriptor = -1;
+                if is_last && ffi::apr_os_file_get(&mut descriptor, file) == 0 && descriptor >= 0 {
+                    ffi::apr_file_close(file);
+                }
+            }
             if status != 0 {
                 return Err(SendFileError::Send);
             }
-            Ok(length)
+        }
+        Ok(length)
+    }
+
+    /// What the core's configuration allows with files in scope: sendfile, mmap.
+    fn file_policy(&self) -> (bool, bool) {
+        // SAFETY: the core module has a record for every directory.
+        unsafe {
+            let config = ffi::ap_get_core_module_config((*self.as_ptr()).per_dir_config)
+                as *const ffi::core_dir_config;
+            (
+                (*config).enable_sendfile() == ffi::MP_ENABLE_SENDFILE_ON as u32,
+                (*config).enable_mmap() != ffi::MP_ENABLE_MMAP_OFF as u32,
+            )
         }
     }
 }
@@ -194,4 +149,6 @@ pub enum SendFileError {
     NotRegular,
     #[error("Write failed, client closed connection.")]
     Send,
+    #[error("Write failed, the response is already complete.")]
+    Complete,
 }

@@ -15,4 +15,10 @@ impl Status {
     pub const UNAUTHORIZED: Self = Self(ffi::HTTP_UNAUTHORIZED as c_int);
     pub const FORBIDDEN: Self = Self(ffi::HTTP_FORBIDDEN as c_int);
     pub const INTERNAL_SERVER_ERROR: Self = Self(ffi::HTTP_INTERNAL_SERVER_ERROR as c_int);
+
+    /// Whether httpd answers it with a page of its own.
+    #[inline]
+    pub fn is_error(self) -> bool {
+        self.0 >= 300
+    }
 }
