@@ -1,5 +1,7 @@
 """Errors in PSP pages: what the log and the debug page say, and that they name the right line."""
 
+import json
+import random
 import sys
 
 import pytest
@@ -305,3 +307,84 @@ def test_long_chains_of_operators_are_an_error_and_no_crash(fails, get, server):
     assert "Error: " in text
     server.write("psp/page.psp", "well")
     assert get("/psp/page.psp").text == "well"
+
+
+PIECES = [
+    *("<%", "<%=", "<%\n", "%>", "%>", "%>", "<%@ ", "<%--", "--%>"),
+    *(
+        "\n",
+        "\n",
+        "\r\n",
+        "\r",
+        "  ",
+        "\t",
+        "\f",
+        "x",
+        "y = 1",
+        "if x:",
+        "for i in y:",
+        "else:",
+        ":",
+    ),
+    *(
+        "#",
+        "'",
+        '"',
+        '"""',
+        "(",
+        ")",
+        "\\",
+        "\\x4",
+        "\\N",
+        "\0",
+        "é",
+        "\U0001f40d",
+        "def f():",
+        ",",
+    ),
+    *("return", "lambda", "f'{", "pass", "page ", "escape=", '"html"', "encoding=", "'utf-8'"),
+    'include file="/nowhere"',
+]
+_COMPILE_ALL = """
+import warnings
+from mod_python import _psp_page
+
+warnings.simplefilter("ignore")
+answer = []
+for text in %s:
+    try:
+        _psp_page.compile_page(None, None, (None, None), text)
+        answer.append(None)
+    except SyntaxError as error:
+        name, line, offset, excerpt = error.args[1]
+        answer.append(["SyntaxError", error.msg, name, line, offset, excerpt])
+    except Exception as error:
+        answer.append([type(error).__name__, str(error)])
+"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_page_compiles_or_fails_at_a_place(fetch, seed):
+    chance = random.Random(seed)
+    pages = ["".join(chance.choices(PIECES, k=chance.randint(1, 25))) for _ in range(4000)]
+    response = fetch("/laboratory/x", "POST", body=(_COMPILE_ALL % ascii(pages)).encode())
+    assert response.status == 200, response.text
+    outcomes = json.loads(response.text)
+    assert len(outcomes) == len(pages)
+    for page, outcome in zip(pages, outcomes):
+        if outcome is None:
+            continue
+        kind, message, *place = outcome
+        assert message, page
+        if kind == "FileNotFoundError":
+            assert "/nowhere" in message
+            continue
+        assert kind == "SyntaxError", (page, outcome)
+        name, line, offset, excerpt = place
+        page = page.split("\0")[0]  # as ever, a NUL ends it
+        lines = page.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        assert name in ("__psp__", "/nowhere"), (page, outcome)
+        assert 1 <= line <= len(lines), (page, outcome)
+        assert excerpt.split("\0")[0].rstrip("\n") == lines[line - 1], (page, outcome)
+        assert offset is None or 1 <= offset <= len(excerpt) + 1, (page, outcome)
+    assert outcomes.count(None) > 100

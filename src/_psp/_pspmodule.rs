@@ -346,16 +346,24 @@ fn decode_by_codec(py: Python<'_>, path: &Path, bytes: &[u8], encoding: &str) ->
 
 fn place_bad(path: &Path, bytes: &[u8], bad: BadDirective) -> Error<LoadError> {
     // The file's encoding may not be known yet; the place is right in any that keeps ASCII.
-    let text = bytes.iter().map(|&byte| {
-        if byte.is_ascii() {
-            char::from(byte)
-        } else {
-            '?'
-        }
-    });
+    let text = std::str::from_utf8(bytes).map_or_else(
+        |_| {
+            bytes
+                .iter()
+                .map(|&byte| {
+                    if byte.is_ascii() {
+                        char::from(byte)
+                    } else {
+                        '?'
+                    }
+                })
+                .collect()
+        },
+        str::to_owned,
+    );
     let source = Source {
         path: path.to_owned(),
-        text: text.collect(),
+        text,
     };
     Error::syntax(Place::at(&source, bad.at), bad.message)
 }

@@ -49,11 +49,13 @@ pub fn attributes(text: &[u8]) -> Result<Attributes, BadDirective> {
             [b'-', b'-', ..] => (4, b"--%>".as_slice()),
             _ => (2, b"%>".as_slice()),
         };
-        let close = find(text, start + skip, end).unwrap_or(text.len());
+        let Some(close) = find(text, start + skip, end) else {
+            break;
+        };
         if let [b'@', body @ ..] = &text[start + 2..close] {
             page(body, &mut found).map_err(|message| BadDirective { at: start, message })?;
         }
-        at = (close + end.len()).min(text.len());
+        at = close + end.len();
     }
     Ok(found)
 }
@@ -184,6 +186,7 @@ mod tests {
             b"<%-- <%@ page escape=\"html\" %> --%>",
             b"<%@ include page escape=\"html\" %>",
             b"<%@ pages escape=\"html\" %>",
+            b"<%@ page escape=\"html\"",
             b"<%@",
             b"<%",
         ] {

@@ -23,6 +23,7 @@ import memory
 import operations
 import pages
 import peers
+import pyhotspots
 import report
 import upload
 import verify
@@ -48,6 +49,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--no-callgrind", action="store_true")
     parser.add_argument("--operations", action="store_true", help="count single operations too")
     parser.add_argument("--profile", action="store_true", help="show our costliest functions")
+    parser.add_argument(
+        "--python-profile", action="store_true", help="show our costliest Python functions"
+    )
     parser.add_argument(
         "--jobs", type=int, default=min(2, os.cpu_count() or 1), help="of callgrind"
     )
@@ -176,6 +180,20 @@ def count_instructions(bench, works, options, results, asked) -> None:
             print("## Profile of %s\n\n%s\n" % (name, text))
 
 
+def profile_python(bench, works, results) -> None:
+    """Prints the Python profile of each workload."""
+    peer = bench.peers["ours"]
+    for work in works:
+        if peer.missing or work.kind not in ("requests", "upload"):
+            continue
+        try:
+            text = pyhotspots.measure(peer, work)
+        except (BenchError, OSError) as error:
+            results["errors"].append("%s (Python profile): %s" % (work.name, error))
+            continue
+        print("## Python profile of %s, a request\n\n%s\n" % (work.name, text))
+
+
 def count_operations(bench, results, asked) -> None:
     """Fills results['operations'] for ours and the original."""
     for name in ("ours", "original"):
@@ -280,6 +298,8 @@ def main() -> int:
                 count_instructions(bench, works, options, results, options.peers)
                 if options.operations or not (options.workloads or options.callgrind_only):
                     count_operations(bench, results, options.peers)
+        if options.python_profile:
+            profile_python(bench, works, results)
         if not options.callgrind_only:
             if load.available():
                 raise BenchError(load.available())
