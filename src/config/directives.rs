@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_void, CStr};
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
 
-use super::hlist::{self, Entry, Suffixed};
+use super::hlist::{self, Entry, Parsed, Suffixed};
 use super::phase::Phase;
 use super::section::{place, Place};
 use super::{DirConfig, Filter, Import, InterpPerServer, PythonOption, ServerConfig};
@@ -344,7 +344,6 @@ struct Cmd<'p> {
     raw: *mut ffi::cmd_parms,
     pool: &'p Pool,
     dir: &'p mut DirConfig<'p>,
-    server: &'p mut ServerConfig<'p>,
     /// Outside any section: httpd gives no path.
     at_server_level: bool,
     is_htaccess: bool,
@@ -358,26 +357,33 @@ impl<'p> Cmd<'p> {
         // that one request; the server's record is changed only in the former.
         unsafe {
             let pool = Pool::from_raw((*cmd).pool);
-            let record =
-                ffi::get_module_config((*(*cmd).server).module_config, ffi::module_record());
             let is_htaccess = (*cmd).pool == (*cmd).temp_pool;
-            let server: &mut ServerConfig<'_> = if is_htaccess {
-                // A scratch record: nothing an .htaccess file says is about the server.
-                pool.alloc(ServerConfig::new())
-            } else {
-                &mut *(record as *mut ServerConfig<'_>)
-            };
-            server.is_used = true;
             let dir = &mut *(dir as *mut DirConfig<'_>);
             dir.is_blank = false;
-            Self {
+            let mut this = Self {
                 raw: cmd,
                 pool,
                 dir,
-                server,
                 at_server_level: (*cmd).path.is_null() && !is_htaccess,
                 is_htaccess,
+            };
+            if !is_htaccess {
+                this.server().is_used = true;
             }
+            this
+        }
+    }
+
+    /// The record of the server the directive stands in; .htaccess files are about no server.
+    fn server(&mut self) -> &mut ServerConfig<'p> {
+        assert!(
+            !self.is_htaccess,
+            "BUG: an .htaccess file changes a server's configuration"
+        );
+        // SAFETY: made by `create_server_config`; httpd reads its configuration in one thread.
+        unsafe {
+            let server = (*(*self.raw).server).module_config;
+            &mut *(ffi::get_module_config(server, ffi::module_record()) as *mut ServerConfig<'p>)
         }
     }
 
@@ -394,8 +400,8 @@ impl<'p> Cmd<'p> {
     }
 
     /// Entries for the handlers of one directive.
-    fn entries(&self, handlers: &[&[u8]], place: Place<'p>, silent: bool) -> Vec<Entry<'p>> {
-        let entry = |handler: &&[u8]| Entry {
+    fn entries(&self, parsed: &Parsed<'_>, place: Place<'p>, silent: bool) -> Vec<Entry<'p>> {
+        let entry = |handler: &[u8]| Entry {
             handler: self.pool.cstr(handler),
             directory: place.directory,
             is_location: place.is_location,
@@ -406,39 +412,42 @@ impl<'p> Cmd<'p> {
                 hlist::new_id(&place.directory)
             },
         };
-        handlers.iter().map(entry).collect()
+        parsed.handlers().map(entry).collect()
     }
 
     /// Appends handlers to the list of a phase, in this scope.
-    fn add(&mut self, phase: Phase, suffixes: &[&[u8]], entries: &[Entry<'p>]) {
+    fn add(&mut self, phase: Phase, parsed: &Parsed<'_>, entries: &[Entry<'p>]) {
         if entries.is_empty() {
             return;
         }
         let pool = self.pool;
-        let join = |old: Option<&[Entry<'p>]>| {
-            let mut all = old.unwrap_or_default().to_vec();
-            all.extend_from_slice(entries);
-            pool.alloc_slice(&all)
+        let join = |old: Option<&[Entry<'p>]>| match old {
+            None => pool.alloc_slice(entries),
+            Some(old) => pool.alloc_slice(&[old, entries].concat()),
         };
         if phase == Phase::Connection {
-            self.server.connection = Some(join(self.server.connection));
-        } else if suffixes.is_empty() {
+            let old = self.server().connection;
+            self.server().connection = Some(join(old));
+            return;
+        }
+        let mut counts_for_all = true;
+        for suffix in parsed.suffixes() {
+            counts_for_all = false;
+            let old = self
+                .dir
+                .suffixed
+                .find(&mut |row| row.phase == phase && row.suffix.to_bytes() == suffix)
+                .map(|row| row.entries);
+            let row = Suffixed {
+                phase,
+                suffix: pool.cstr(suffix),
+                entries: join(old),
+            };
+            self.dir.suffixed.push(pool, row);
+        }
+        if counts_for_all {
             let slot = &mut self.dir.handlers[phase as usize];
-            *slot = Some(join(*slot));
-        } else {
-            for suffix in suffixes {
-                let old = self
-                    .dir
-                    .suffixed
-                    .find(&mut |row| row.phase == phase && row.suffix.to_bytes() == *suffix)
-                    .map(|row| row.entries);
-                let row = Suffixed {
-                    phase,
-                    suffix: pool.cstr(suffix),
-                    entries: join(old),
-                };
-                self.dir.suffixed.push(pool, row);
-            }
+            *slot = Some(pool.alloc(join(slot.copied())));
         }
     }
 
@@ -494,11 +503,11 @@ unsafe extern "C" fn python_handler(
                 return Err(format!("{name} does not accept \"| .ext\" syntax."));
             }
             let place = cmd.place()?;
-            let entries = cmd.entries(&parsed.handlers, place, false);
+            let entries = cmd.entries(&parsed, place, false);
             if place.is_location && !entries.is_empty() {
                 cmd.dir.is_location = true;
             }
-            cmd.add(phase, &parsed.suffixes, &entries);
+            cmd.add(phase, &parsed, &entries);
             Ok(())
         })
     }
@@ -514,7 +523,7 @@ unsafe extern "C" fn python_handler_module(
         Cmd::run(cmd, dir, |cmd| {
             let parsed = hlist::parse(arg(args).to_bytes());
             let place = cmd.place()?;
-            if place.is_location && !parsed.handlers.is_empty() {
+            if place.is_location && parsed.handlers().next().is_some() {
                 cmd.dir.is_location = true;
             }
             for phase in Phase::ALL
@@ -523,8 +532,8 @@ unsafe extern "C" fn python_handler_module(
             {
                 // Anew for each phase: the same text means another function there, so its entry has
                 // a number of its own.
-                let entries = cmd.entries(&parsed.handlers, place, true);
-                cmd.add(phase, &parsed.suffixes, &entries);
+                let entries = cmd.entries(&parsed, place, true);
+                cmd.add(phase, &parsed, &entries);
             }
             Ok(())
         })
@@ -597,7 +606,8 @@ unsafe extern "C" fn python_import(
                 module: cmd.pool.cstr(arg(module).to_bytes()),
                 interpreter: cmd.pool.cstr(arg(interpreter).to_bytes()),
             };
-            cmd.server.imports.push(cmd.pool, row);
+            let pool = cmd.pool;
+            cmd.server().imports.push(pool, row);
             Ok(())
         })
     }
@@ -618,7 +628,8 @@ unsafe extern "C" fn python_option(
             };
             cmd.dir.options.push(cmd.pool, row);
             if cmd.at_server_level {
-                cmd.server.options.push(cmd.pool, row);
+                let pool = cmd.pool;
+                cmd.server().options.push(pool, row);
             }
             Ok(())
         })
@@ -639,7 +650,7 @@ macro_rules! setting {
                     let value = Some(cmd.pool.cstr(arg(value).to_bytes()));
                     cmd.dir.settings.$field = value;
                     if cmd.at_server_level {
-                        cmd.server.settings.$field = value;
+                        cmd.server().settings.$field = value;
                     }
                     Ok(())
                 })
@@ -658,7 +669,7 @@ macro_rules! setting {
                     let value = Some(on != 0);
                     cmd.dir.settings.$field = value;
                     if cmd.at_server_level {
-                        cmd.server.settings.$field = value;
+                        cmd.server().settings.$field = value;
                     }
                     Ok(())
                 })
@@ -709,7 +720,7 @@ unsafe extern "C" fn python_interp_per_server(
             } else {
                 return Err("PythonInterpPerServer must be Auto, On or Off".into());
             };
-            cmd.server.interp_per_server = Some(choice);
+            cmd.server().interp_per_server = Some(choice);
             Ok(())
         })
     }
@@ -728,7 +739,8 @@ unsafe extern "C" fn python_home(
             if value.to_bytes().first() != Some(&b'/') {
                 return Err(format!("PythonHome {value:?} must be an absolute path"));
             }
-            cmd.server.python_home = Some(cmd.pool.cstr(value.to_bytes()));
+            let home = cmd.pool.cstr(value.to_bytes());
+            cmd.server().python_home = Some(home);
             Ok(())
         })
     }

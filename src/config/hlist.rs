@@ -107,49 +107,44 @@ pub struct Suffixed<'p> {
 }
 
 /// What a directive's raw argument says.
+#[derive(Clone, Copy)]
 pub struct Parsed<'a> {
-    pub handlers: Vec<&'a [u8]>,
-    /// Empty where the list counts for every file.
-    pub suffixes: Vec<&'a [u8]>,
+    left: &'a [u8],
+    right: &'a [u8],
     /// Whether there was a `|` at all.
     pub has_bar: bool,
 }
 
+impl<'a> Parsed<'a> {
+    /// The handlers, in order.
+    pub fn handlers(&self) -> impl Iterator<Item = &'a [u8]> + Clone {
+        words(self.left)
+    }
+
+    /// The suffixes the list counts for; none where it counts for every file.
+    pub fn suffixes(&self) -> impl Iterator<Item = &'a [u8]> {
+        words(self.right)
+    }
+}
+
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    text.split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+}
+
 /// Splits a raw argument; quotes mean nothing here.
 pub fn parse(raw: &[u8]) -> Parsed<'_> {
-    let words = |text: &'_ [u8]| -> Vec<(usize, usize)> {
-        let mut found = Vec::new();
-        let mut start = None;
-        for (at, byte) in text.iter().enumerate() {
-            match (byte.is_ascii_whitespace(), start) {
-                (true, Some(from)) => {
-                    found.push((from, at));
-                    start = None;
-                }
-                (false, None) => start = Some(at),
-                _ => {}
-            }
-        }
-        if let Some(from) = start {
-            found.push((from, text.len()));
-        }
-        found
-    };
-    let bar = memchr::memchr(b'|', raw);
-    let (left, right) = match bar {
-        Some(at) => (&raw[..at], &raw[at + 1..]),
-        None => (raw, &raw[raw.len()..]),
-    };
-    Parsed {
-        handlers: words(left)
-            .into_iter()
-            .map(|(from, to)| &left[from..to])
-            .collect(),
-        suffixes: words(right)
-            .into_iter()
-            .map(|(from, to)| &right[from..to])
-            .collect(),
-        has_bar: bar.is_some(),
+    match memchr::memchr(b'|', raw) {
+        Some(at) => Parsed {
+            left: &raw[..at],
+            right: &raw[at + 1..],
+            has_bar: true,
+        },
+        None => Parsed {
+            left: raw,
+            right: &[],
+            has_bar: false,
+        },
     }
 }
 
@@ -169,13 +164,14 @@ mod tests {
 
     #[test]
     fn splits_handlers_and_suffixes() {
-        let parsed = parse(b"a b::c  | .py .html");
-        assert_eq!(parsed.handlers, [&b"a"[..], b"b::c"]);
-        assert_eq!(parsed.suffixes, [&b".py"[..], b".html"]);
-        assert!(parse(b"foo |").suffixes.is_empty());
+        let handlers = |raw| parse(raw).handlers().collect::<Vec<_>>();
+        let suffixes = |raw| parse(raw).suffixes().collect::<Vec<_>>();
+        assert_eq!(handlers(b"a b::c  | .py .html"), [&b"a"[..], b"b::c"]);
+        assert_eq!(suffixes(b"a b::c  | .py .html"), [&b".py"[..], b".html"]);
+        assert!(suffixes(b"foo |").is_empty());
         assert!(parse(b"foo |").has_bar);
-        assert!(parse(b" | .py").handlers.is_empty());
-        assert_eq!(parse(br#""a b""#).handlers, [&br#""a"#[..], br#"b""#]);
+        assert!(handlers(b" | .py").is_empty());
+        assert_eq!(handlers(br#""a b""#), [&br#""a"#[..], br#"b""#]);
     }
 
     #[test]

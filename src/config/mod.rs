@@ -97,7 +97,8 @@ impl<'p> Settings<'p> {
 pub struct DirConfig<'p> {
     pub settings: Settings<'p>,
     pub options: Overlay<'p, PythonOption<'p>>,
-    pub handlers: [Option<&'p [Entry<'p>]>; Phase::COUNT],
+    /// Thin pointers: httpd makes and merges such records at requests.
+    pub handlers: [Option<&'p &'p [Entry<'p>]>; Phase::COUNT],
     pub suffixed: Overlay<'p, Suffixed<'p>>,
     pub filters: Overlay<'p, Filter<'p>>,
     /// httpd's name of the scope; `None` at server level.
@@ -183,7 +184,7 @@ impl<'p> DirConfig<'p> {
                 }
             }
         }
-        self.handlers[phase as usize].map(|entries| (entries, false))
+        self.handlers[phase as usize].map(|entries| (*entries, false))
     }
 
     /// The filter registered under a name in this scope.

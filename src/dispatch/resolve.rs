@@ -3,11 +3,11 @@
 //! Importing, sys.path and reloading are Python's business (`CallBack.load`) and rare. What is kept here
 //! makes sure, with a few pointer comparisons, that asking Python again would change nothing.
 
-use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::Arc;
 
+use hashbrown::{Equivalent, HashMap};
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -95,6 +95,32 @@ struct Key {
     directory: Option<CString>,
 }
 
+/// A [`Key`] to look up, without owning its parts; hashes like one.
+#[derive(Hash)]
+struct KeyRef<'a> {
+    handler: &'a CStr,
+    default: &'a CStr,
+    directory: Option<&'a CStr>,
+}
+
+impl<'a> KeyRef<'a> {
+    fn of(wanted: &Wanted<'a>) -> Self {
+        Self {
+            handler: wanted.handler,
+            default: wanted.default,
+            directory: wanted.directory,
+        }
+    }
+}
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.handler == key.handler.as_c_str()
+            && self.default == key.default.as_c_str()
+            && self.directory == key.directory.as_deref()
+    }
+}
+
 /// What one interpreter has resolved.
 #[derive(Default)]
 struct Cache {
@@ -137,8 +163,7 @@ fn find(py: Python<'_>, interpreter: &Interpreter, wanted: &Wanted<'_>) -> Optio
             if wanted.id != 0 {
                 return cache.by_id.get(wanted.id as usize)?.clone();
             }
-            // Owned keys for a look-up: only .htaccess entries come here.
-            cache.by_text.get(&key(wanted)).cloned()
+            cache.by_text.get(&KeyRef::of(wanted)).cloned()
         })
     }
 }
