@@ -42,6 +42,10 @@ fn build() -> Result<()> {
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", python.libdir);
     // `ap_*` and `apr_*` exist inside httpd. Test programs have libapr, and tolerate the rest.
     println!("cargo:rustc-link-arg=-Wl,--unresolved-symbols=ignore-all");
+    println!("cargo:rustc-link-arg=-Wl,-z,lazy");
+    for flag in httpd.libs.iter().filter(|flag| flag.starts_with("-L")) {
+        println!("cargo:rustc-link-search=native={}", &flag[2..]);
+    }
     println!(
         "cargo:rustc-env=MOD_PYTHON_EXECUTABLE={}",
         python.executable

@@ -85,6 +85,7 @@ mod tests {
 
     #[test]
     fn the_newer_overlay_wins_and_order_is_kept() {
+        crate::ffi::outside_httpd::initialize();
         let pool = OwnedPool::new().unwrap();
         let mut base = Overlay::Empty;
         base.push(&pool, ("a", 1));

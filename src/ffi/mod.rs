@@ -12,4 +12,6 @@
 include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 
 mod macros;
+#[cfg(test)]
+pub mod outside_httpd;
 pub use macros::*;
