@@ -46,6 +46,12 @@ SITE = Site(
         <Location /safe>
             PythonOption mod_python.psp.escape html
         </Location>
+        <Directory @root@/htdocs/psp/one>
+            PythonInterpreter one
+        </Directory>
+        <Directory @root@/htdocs/psp/two>
+            PythonInterpreter two
+        </Directory>
         <Directory @root@/htdocs/laboratory>
             SetHandler mod_python
             PythonHandler laboratory
@@ -408,6 +414,26 @@ def test_threads_share_the_cache(server, write, mpm):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_interpreters_have_caches_of_their_own(get, write):
+    page = """<%
+import _psp, mod_python.psp
+count = mod_python.psp.count = getattr(mod_python.psp, "count", 0) + 1
+%><%= apache.interpreter %> <%= count %> <%= len(PSP.__init__.__globals__["mem_fcache"].cache) %>
+<%= _psp.escape("<") %> <%= form.getfirst("name") %>"""
+    for name in ("one", "two"):
+        write(f"psp/{name}/page.psp", page)
+    for count in (1, 2):
+        for name in ("one", "two"):
+            answer = body(get(f"/psp/{name}/page.psp?name=value"))
+            assert answer == f"{name} {count} 1\n&lt; value"
+
+
+def test_errors_in_another_interpreter(get, write, log):
+    write("psp/one/error.psp", "<%-- a\n--%>\n<%= 1 / 0 %>")
+    log.expect("PythonHandler mod_python.psp: ", r"error.psp\", line 3, in <module>")
+    assert get("/psp/one/error.psp").status == 500
 
 
 # -- the module _psp

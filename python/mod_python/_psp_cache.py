@@ -128,9 +128,10 @@ def from_record(record):
 
 
 def _header():
+    import sys
     from importlib.util import MAGIC_NUMBER
 
-    return b"psp%d\n" % RECORD_VERSION + MAGIC_NUMBER
+    return b"psp%d,%d\n" % (RECORD_VERSION, sys.flags.optimize) + MAGIC_NUMBER
 
 
 def dbm_cache_store(srv, dbmfile, filename, mtime, val):

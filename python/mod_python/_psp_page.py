@@ -143,7 +143,11 @@ class Origins:
                 text = ""
             if isinstance(text, bytes):
                 text = text.decode(self._encoding or "utf-8", "replace")
-            self._lines[name] = split_lines(text)
+            lines = split_lines(text)
+            if lines and not lines[-1].endswith("\n"):
+                # As linecache does; traceback's carets rely on it.
+                lines[-1] += "\n"
+            self._lines[name] = lines
         return self._lines[name]
 
     def line(self, name, number):

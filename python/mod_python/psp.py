@@ -14,6 +14,7 @@ Everything global in this module is, as ever, global in pages as well.
 import builtins
 import os
 import sys  # noqa: F401 - for pages
+import threading
 
 import _apache  # noqa: F401 - for pages
 
@@ -80,7 +81,7 @@ def precompile(filename, req=None):
     record = _psp_cache.to_record(page)
     name = _psp_cache.precompiled_name(filename)
     # Renamed into place, so that no child ever reads half a file.
-    unfinished = "%s.%d" % (name, os.getpid())
+    unfinished = "%s.%d.%d" % (name, os.getpid(), threading.get_ident())
     with open(unfinished, "wb") as file:
         file.write(record)
     os.replace(unfinished, name)
@@ -270,7 +271,7 @@ class PSP:
             except BaseException as error:
                 # Without our own entry, which raising adds again.
                 error.__traceback__ = error.__traceback__.tb_next
-                _psp_page.lead_back(error, page)
+                self._lead_back(error, page)
                 if psp is None or psp.error_page is None:
                     raise error
                 exception = type(error), error, error.__traceback__
@@ -281,6 +282,16 @@ class PSP:
                 if session is not None:
                     session.unlock()
                     del req.session
+
+    def _lead_back(self, error, page):
+        try:
+            _psp_page.lead_back(error, page)
+        except Exception as failure:
+            # Then the traceback shows lines of the program; the error itself must not be lost.
+            self.req.log_error(
+                "mod_python.psp: cannot show the page's own lines: %r" % failure,
+                apache.APLOG_WARNING,
+            )
 
     def __str__(self):
         """Runs the page as the whole answer, so that publishing a PSP object works."""

@@ -604,6 +604,15 @@ out += [page.string]
     get(body="1\u00e9<%= a %>\u00e9"),
 )
 _template(
+    "string-empty",
+    "an empty string is an empty page",
+    """
+psp.PSP(req, string="").run()
+out.append("nothing before this")
+""",
+    get(body="nothing before this"),
+)
+_template(
     "str",
     "str() runs the page as text/html",
     """
