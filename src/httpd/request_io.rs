@@ -85,8 +85,8 @@ impl Request {
             let status = ffi::apr_file_open(
                 &mut file,
                 path.as_ptr(),
-                flags,
-                ffi::MP_APR_OS_DEFAULT as i32,
+                flags as i32,
+                ffi::MP_APR_OS_DEFAULT,
                 self.pool().as_ptr(),
             );
             if status != 0 {
