@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from pyhttpd import Site
+from pyhttpd import Site, client
 from pyhttpd.install import REPOSITORY
 from pyhttpd.server import free_port
 
@@ -114,6 +114,21 @@ def test_auth(get):
     assert get("/auth/gate.py", auth=("ali", "sesame")).status == 404
 
 
+def numbered(text):
+    return "".join("%4d  %s\n" % pair for pair in enumerate(text.splitlines(), 1))
+
+
+def test_filter(get, server):
+    poem = (EXAMPLES / "filter/texts/poem.txt").read_text()
+    assert get("/filter/poem.txt").text == numbered(poem)
+    # Many pieces, lines across their borders, no newline at the end, none at all.
+    long = "\n".join("%d %s" % (n, "x" * (n % 301)) for n in range(20000))
+    for name, text in (("long", long), ("one", "only"), ("empty", "")):
+        server.write("examples/filter/texts/%s.txt" % name, text.encode())
+        answer = get("/filter/%s.txt" % name)
+        assert (answer.status, answer.text, answer.broken) == (200, numbered(text), "")
+
+
 def test_wsgi(get, fetch):
     assert get("/wsgi").status == 200
     page = get("/wsgi/")
@@ -161,3 +176,27 @@ def test_upload(get, fetch):
     assert json.loads(fetch("/upload/", **multipart()).text) == []
     assert get("/upload/x").status == 404
     assert fetch("/upload/", "POST", body=b"{}", headers=[("Content-Type", "x/y")]).status == 501
+
+
+def test_connection_page(get):
+    page = get("/connection/")
+    assert page.status == 200
+    said = re.search(r"<pre>(.*)</pre>", page.text, re.S).group(1).splitlines()
+    assert said[1:] == ["&gt; open sesame", "emases nepo", "&gt; bye", "bye"]
+    assert "nc 127.0.0.1 %d" % PORT in page.text
+
+
+def test_connection(server):
+    with client.Connection(PORT) as talk:
+        assert talk.sock.recv(100) == b"Hello 127.0.0.1, say something (bye ends).\r\n"
+        talk.send("über\n".encode())
+        assert talk.read_some(7) == "rebü\r\n".encode()
+        talk.send(b"bye\n")
+        assert talk.read_to_eof() == b"bye\r\n"
+    with client.Connection(PORT) as talk:  # one who hangs up is no error
+        talk.sock.recv(100)
+    with client.Connection(PORT) as talk:
+        talk.send(b"GET / HTTP/1.1\r\n")
+        talk.shutdown_write()
+        greeting, answer = talk.read_to_eof().splitlines()
+        assert (greeting[:5], answer) == (b"Hello", b"1.1/PTTH / TEG")

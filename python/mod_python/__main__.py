@@ -139,6 +139,13 @@ def module_config(argv):
     return _doctor.module_config(parser_for("module-config", "", module_config.__doc__), argv)
 
 
+def check(argv):
+    """Look through a site's configuration, handlers and pages for what has to change."""
+    from mod_python._check import command
+
+    return command.run(parser_for("check", "[FILE|DIRECTORY ...]", check.__doc__), argv)
+
+
 def serve(argv):
     """Serve a directory, a WSGI application or a site's httpd.conf in the foreground."""
     from mod_python import _serve
@@ -147,6 +154,7 @@ def serve(argv):
 
 
 COMMANDS = {
+    "check": check,
     "create": create,
     "doctor": doctor,
     "genconfig": genconfig,
