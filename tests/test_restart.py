@@ -245,3 +245,37 @@ def test_apachectl_style_double_signal(make_server, watch):
         server.log.wait_for("resuming normal operations", since=mark)
         assert pid_and_count(server)[1] >= 1
         assert log.messages("error") == []
+
+
+def test_first_requests_at_once(make_server, watch, mpm):
+    """A module is executed once, however many threads ask for it first."""
+    if mpm == "prefork":
+        pytest.skip("one thread a child")
+    slow_import = """
+        import time
+        time.sleep(0.3)
+        from mod_python import apache
+
+        with open("@root@/tmp/executed", "a") as mark:
+            mark.write("x")
+        time.sleep(0.3)
+
+        def handler(req):
+            req.write("done")
+            return apache.OK
+    """
+    with make_server(Site(conf=CONF, files={"counter/counter.py": slow_import})) as server:
+        watch(server)
+        answers = []
+        threads = [
+            threading.Thread(
+                target=lambda: answers.append(client.get(server.port, "/counter/").text)
+            )
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert answers == ["done"] * 8
+        assert (server.root / "tmp/executed").read_text() == "x"

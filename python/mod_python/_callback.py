@@ -137,6 +137,9 @@ class CallBack:
         text = "".join(page).encode("utf-8", "backslashreplace")
         req.status = 500
         req.content_type = "text/html"
+        if filter is not None and not req.sent_bodyct:
+            # That of the content which the filter did not pass on.
+            del req.headers_out["Content-Length"]
         try:
             (filter or req).write(text)
             if filter is not None:

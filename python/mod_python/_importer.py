@@ -50,6 +50,9 @@ def import_module(module_name, autoreload=1, log=0, path=None):
     if module is None:
         _note(log, module_name, path)
         return _first(module_name)
+    if getattr(getattr(module, "__spec__", None), "_initializing", False):
+        # Another thread executes it for the first time: Python's import waits for that.
+        return importlib.import_module(module_name)
     if not autoreload:
         return module
     file = getattr(module, "__file__", None)
@@ -65,7 +68,12 @@ def refresh(module, name, log=0, path=None):
     if time.time() - checked <= 1:
         return module
     mtime = module_mtime(module)
-    if not mtime or mtime == module.__dict__.get("__mtime__"):
+    known = module.__dict__.get("__mtime__")
+    if known is None:
+        # Imported by a plain import, or by another thread a moment ago: changes count from now on.
+        module.__mtime__ = mtime
+        return module
+    if not mtime or mtime == known:
         return module
     with _reloading_lock:
         if module in _reloading:

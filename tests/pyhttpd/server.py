@@ -322,8 +322,14 @@ class Server:
 
     def _resume(self, number):
         mark = self.log.mark()
+        old = self.children()
         os.kill(self.process.pid, number)
         self.log.wait_for("resuming normal operations", since=mark, timeout=30)
+        # A child of the old generation may accept one more connection before it hears of its
+        # end; one with a request in hand stays longer, and is not waited for.
+        deadline = time.monotonic() + 2
+        while old & self.children() and time.monotonic() < deadline:
+            time.sleep(0.01)
         self._wait_until_up(30.0, mark)
         self._children = self.children()
 

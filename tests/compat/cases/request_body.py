@@ -258,7 +258,7 @@ case(
     "gotchas B2: readline followed by read keeps every byte",
     """
     def handler(req):
-        first = req.readline()
+        first = req.readline(100)
         rest = req.read()
         lines = rest.split(b"\\n")
         expected = [b"%d" % number for number in range(20000)] + [b""]
