@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pyo3::buffer::PyBuffer;
+use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyOSError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -26,18 +26,28 @@ pub fn write(state: &Arc<RequestState>, data: &Bound<'_, PyAny>, flush: bool) ->
         // Strict, unlike names and headers: what cannot be sent is the program's error.
         return write_bytes(state, data.py(), string.to_str()?.as_bytes(), flush);
     }
-    let Ok(buffer) = PyBuffer::<u8>::get(data) else {
+    write_buffer(state, data, flush)
+}
+
+/// Writes what another object exports: bytearray, memoryview, array ...
+fn write_buffer(state: &Arc<RequestState>, data: &Bound<'_, PyAny>, flush: bool) -> PyResult<()> {
+    let Ok(buffer) = PyUntypedBuffer::get(data) else {
         return Err(PyTypeError::new_err(format!(
             "a bytes-like object is required, not '{}'",
             text::type_name(data)
         )));
     };
-    // Another thread could change the memory while it is sent without the GIL, so it is copied.
-    let copy = buffer.to_vec(data.py())?;
-    write_bytes(state, data.py(), &copy, flush)
+    if !buffer.is_c_contiguous() {
+        let copy = data.py().get_type::<PyBytes>().call1((data,))?;
+        return write_bytes(state, data.py(), copy.cast::<PyBytes>()?.as_bytes(), flush);
+    }
+    // As in CPython's own write functions, a thread that changes the memory meanwhile changes what is
+    // sent; the memory itself stays while it is exported.
+    let memory = std::ptr::slice_from_raw_parts(buffer.buf_ptr().cast(), buffer.len_bytes());
+    // SAFETY: exported until `buffer` is dropped.
+    unsafe { write_memory(state, data.py(), memory, flush) }
 }
 
-/// Writes bytes; a few of them, unflushed, stay in httpd's buffer and need not let go of the GIL.
 #[inline]
 fn write_bytes(
     state: &Arc<RequestState>,
@@ -45,18 +55,36 @@ fn write_bytes(
     bytes: &[u8],
     flush: bool,
 ) -> PyResult<()> {
-    if bytes.is_empty() {
+    // SAFETY: borrowed for the length of the call.
+    unsafe { write_memory(state, py, bytes, flush) }
+}
+
+/// Writes bytes; a few of them, unflushed, stay in httpd's buffer and need not let go of the GIL.
+///
+/// # Safety
+/// The memory stays readable for the length of the call.
+#[inline]
+unsafe fn write_memory(
+    state: &Arc<RequestState>,
+    py: Python<'_>,
+    memory: *const [u8],
+    flush: bool,
+) -> PyResult<()> {
+    let length = memory.len();
+    if length == 0 {
         return state.with(py, |_| ());
     }
-    let unsent = state.unsent.get(py).saturating_add(bytes.len());
+    let unsent = state.unsent.get(py).saturating_add(length);
     let result = if !flush && unsent <= BUFFER {
         state.unsent.replace(py, unsent);
-        state.with(py, |r| r.write(bytes))?
+        // SAFETY: the caller's promise.
+        state.with(py, |r| unsafe { r.write_memory(memory) })?
     } else {
         // Either way the buffer is empty afterwards.
         state.unsent.replace(py, 0);
         state.detached(py, |r| {
-            r.write(bytes)?;
+            // SAFETY: the caller's promise.
+            unsafe { r.write_memory(memory) }?;
             if flush {
                 r.flush()
             } else {
@@ -71,7 +99,7 @@ fn write_bytes(
     })?;
     state
         .bytes_queued
-        .replace(py, state.bytes_queued.get(py) + bytes.len() as i64);
+        .replace(py, state.bytes_queued.get(py) + length as i64);
     Ok(())
 }
 

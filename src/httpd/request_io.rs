@@ -1,6 +1,6 @@
 //! The response's body, and files in it. (http_protocol.h, util_filter.h)
 
-use std::ffi::{c_int, c_void, CStr};
+use std::ffi::{c_int, CStr};
 
 use super::{Error, Finfo, Request};
 use crate::ffi;
@@ -18,21 +18,34 @@ impl Request {
     /// # Errors
     /// [`Error::Client`] when the client is gone, or the response complete (after an internal redirect).
     pub fn write(&self, data: &[u8]) -> Result<(), Error> {
+        // SAFETY: borrowed for the length of the call.
+        unsafe { self.write_memory(data) }
+    }
+
+    /// As [`Self::write`], for memory that somebody may write to meanwhile.
+    ///
+    /// # Safety
+    /// The memory stays readable for the length of the call.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub unsafe fn write_memory(&self, data: *const [u8]) -> Result<(), Error> {
         if self.eos_sent() != 0 {
             return Err(Error::Client(COMPLETE));
         }
-        for piece in data.chunks(c_int::MAX as usize) {
+        let (mut start, mut left) = (data.cast::<u8>(), data.len());
+        while left > 0 {
+            let length = left.min(c_int::MAX as usize);
             // SAFETY: live; httpd copies or sends the bytes before it returns.
             let sent = unsafe {
-                ffi::ap_rwrite(
-                    piece.as_ptr() as *const c_void,
-                    piece.len() as c_int,
-                    self.as_ptr(),
-                )
+                let sent = ffi::ap_rwrite(start.cast(), length as c_int, self.as_ptr());
+                start = start.add(length);
+                sent
             };
             if sent < 0 {
                 return Err(Error::Client(WRITE_FAILED));
             }
+            left -= length;
         }
         Ok(())
     }
