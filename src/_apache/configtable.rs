@@ -72,7 +72,10 @@ pub enum Kind {
 }
 
 /// Tables of servers, which all code of the child shares and may write to.
-static SERVER_TABLES: GilCell<Option<HashMap<(usize, Kind), Py<TableObject>>>> = GilCell::new(None);
+static SERVER_TABLES: GilCell<Option<ServerTables>> = GilCell::new(None);
+
+/// By the server's address, which is the same as long as the child lives.
+type ServerTables = HashMap<(usize, Kind), Py<TableObject>>;
 
 /// `server.get_config()`, `server.get_options()`
 pub fn of_server(py: Python<'_>, server: &Server, kind: Kind) -> PyResult<Py<TableObject>> {

@@ -50,7 +50,14 @@ pub struct Entered {
     nested: u32,
 }
 
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Gate {
+    /// A closed gate.
     pub const fn new() -> Self {
         Self {
             depth: Cell::new(0),

@@ -63,7 +63,10 @@ impl<'p> ServerConfig<'p> {
 }
 
 /// httpd combines two directory scopes, at start and at requests.
-pub extern "C" fn merge_dir_config(
+///
+/// # Safety
+/// Called by httpd, with its pool and records of this module.
+pub unsafe extern "C" fn merge_dir_config(
     pool: *mut ffi::apr_pool_t,
     base: *mut c_void,
     new: *mut c_void,
@@ -86,7 +89,10 @@ pub extern "C" fn merge_dir_config(
 }
 
 /// httpd combines the main server's record with a virtual host's.
-pub extern "C" fn merge_server_config(
+///
+/// # Safety
+/// Called by httpd, with its pool and records of this module.
+pub unsafe extern "C" fn merge_server_config(
     pool: *mut ffi::apr_pool_t,
     base: *mut c_void,
     new: *mut c_void,

@@ -235,7 +235,13 @@ impl<'p> ServerConfig<'p> {
 }
 
 /// httpd makes a record for a scope in which one of our directives stands.
-pub extern "C" fn create_dir_config(pool: *mut ffi::apr_pool_t, dir: *mut c_char) -> *mut c_void {
+///
+/// # Safety
+/// Called by httpd, with its pool and records of this module.
+pub unsafe extern "C" fn create_dir_config(
+    pool: *mut ffi::apr_pool_t,
+    dir: *mut c_char,
+) -> *mut c_void {
     guard("create_dir_config", std::ptr::null_mut(), || {
         // SAFETY: httpd's configuration pool, and null or a C string.
         let (pool, dir) = unsafe {
@@ -254,7 +260,10 @@ pub extern "C" fn create_dir_config(pool: *mut ffi::apr_pool_t, dir: *mut c_char
 }
 
 /// httpd makes a record for each server.
-pub extern "C" fn create_server_config(
+///
+/// # Safety
+/// Called by httpd, with its pool and records of this module.
+pub unsafe extern "C" fn create_server_config(
     pool: *mut ffi::apr_pool_t,
     _server: *mut ffi::server_rec,
 ) -> *mut c_void {

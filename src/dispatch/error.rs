@@ -7,11 +7,11 @@ use super::callback;
 use crate::_apache::errors;
 use crate::httpd::{log, Request, Status};
 
+/// The result that SERVER_RETURN carries, and the status for req.status.
+pub type Returned<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
+
 /// Whether an exception is SERVER_RETURN, and the result and status it carries.
-pub fn server_return<'py>(
-    py: Python<'py>,
-    error: &PyErr,
-) -> Option<PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)>> {
+pub fn server_return<'py>(py: Python<'py>, error: &PyErr) -> Option<PyResult<Returned<'py>>> {
     if !error.is_instance(py, errors::server_return(py)) {
         return None;
     }

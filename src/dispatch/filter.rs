@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
-use super::error::{log_request, report, server_return, Report};
+use super::error::{log_request, report, server_return, Report, Returned};
 use super::interpreter_for::interpreter_for;
 use super::resolve::{resolve, Wanted};
 use super::{callback, child};
@@ -261,7 +261,7 @@ impl<'a> Run<'a> {
         interpreter::enter(self.interpreter, |py| {
             let state = RequestState::of(self.r);
             let entered = state.conn.gate.enter(py);
-            if unsafe { *state.interpreter.peek() }.is_none() {
+            if state.interpreter.get(py).is_none() {
                 state.interpreter.replace(py, Some(self.interpreter));
             }
             let outcome = self.call_attached(py, state, kind, unread, queue);
@@ -406,7 +406,7 @@ impl<'a> Run<'a> {
         &self,
         py: Python<'py>,
         state: &Arc<RequestState>,
-        parts: PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)>,
+        parts: PyResult<Returned<'py>>,
     ) -> PyResult<i32> {
         let (result, status) = parts?;
         if let Some(status) = status {

@@ -74,6 +74,10 @@ impl Conn {
 
     /// Stores our record about this connection.
     #[inline]
+    #[expect(
+        clippy::not_unsafe_ptr_arg_deref,
+        reason = "the address is stored, not followed"
+    )]
     pub fn set_module_config(&self, value: *mut c_void) {
         // SAFETY: as above.
         unsafe { ffi::set_module_config((*self.as_ptr()).conn_config, ffi::module_record(), value) }

@@ -160,6 +160,10 @@ impl Request {
 
     /// Stores our record about this request.
     #[inline]
+    #[expect(
+        clippy::not_unsafe_ptr_arg_deref,
+        reason = "the address is stored, not followed"
+    )]
     pub fn set_module_config(&self, value: *mut c_void) {
         // SAFETY: as above.
         unsafe {

@@ -20,12 +20,11 @@ opaque! {
 /// `raw` is null or a C string that lives for `'a`.
 #[inline(always)]
 pub(super) unsafe fn text<'a>(raw: *const std::ffi::c_char) -> Option<&'a CStr> {
-    // SAFETY: the caller's promise.
     if raw.is_null() {
-        None
-    } else {
-        Some(unsafe { CStr::from_ptr(raw) })
+        return None;
     }
+    // SAFETY: the caller's promise.
+    Some(unsafe { CStr::from_ptr(raw) })
 }
 
 /// Reads fields of a C struct behind an opaque reference.
