@@ -436,6 +436,20 @@ def test_errors_in_another_interpreter(get, write, log):
     assert get("/psp/one/error.psp").status == 500
 
 
+def test_code_can_be_set_from_outside(ask):
+    assert ask("""
+class Own(psp.PSP):
+    def load_from_file(self):
+        self.code = compile("out.append(1); 1 / 0", "own", "exec")
+out = []
+page = Own(req, "/nowhere.psp", vars={"out": out})
+try:
+    page.run()
+except ZeroDivisionError:
+    answer = out
+""") == [1]
+
+
 # -- the module _psp
 
 

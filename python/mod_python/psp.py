@@ -115,6 +115,7 @@ class PSP:
 
     code = None
     dbmcache = None
+    _page = None
 
     def __init__(self, req, filename=None, string=None, vars={}):  # noqa: B006 - published
         if filename and string:
@@ -224,11 +225,12 @@ class PSP:
         """
         req = self.req
         page = self._page
-        if page.code is not self.code:  # set from outside
+        if page is None or page.code is not self.code:  # set from outside
             page = _psp_page.Page(self.code, [(self.filename or _psp_page.TEXT_NAME, None)])
         scope = globals().copy()
         for name in page.lazy:
-            scope[name] = __getattr__(name)
+            if name not in scope:
+                scope[name] = __getattr__(name)
 
         session = form = None
         session_is_ours = False
