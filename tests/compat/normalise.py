@@ -21,7 +21,8 @@ _CARETS = re.compile(r"^ +[~^]+ *\n", re.M)
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 # ... or as a log line, whose newlines httpd wrote as \n.
 _FRAME_LINE = re.compile(
-    r'  File "(?:[^"]*/(?:(?:mod_python|importlib)/\w+|imp)\.py|<frozen importlib[^"]*)", line \d+, in '
+    r'  File "(?:[^"]*/(?:(?:mod_python|importlib)/\w+|imp)\.py|<frozen importlib[^"]*)",'
+    r" line \d+, in "
 )
 _LOG_CARETS = re.compile(r"\\n +[~^]+ *(?=$|\\n)")
 
