@@ -37,11 +37,27 @@ class Plan:
         if names is None:
             filled = dict(args)
         else:
-            filled = {name: args[name] for name in args if name in names}
+            filled = {}
+            for name in args:
+                if name in names:
+                    filled[name] = args[name]
+        if getattr(fs, "_list", fs) is None:
+            # A FieldStorage nobody has looked at yet.
+            pairs = fs._pairs
+            if not pairs:
+                return filled
+            pairs = zip(pairs[::2], pairs[1::2])
+        else:
+            pairs = [
+                (field.name, field if isinstance(field, Field) else field.value)
+                for field in fs.list
+            ]
         several = None
-        for name, value in _pairs(fs):
-            if (names is not None and name not in names) or name in args:
+        for name, value in pairs:
+            if name in args or (name is None if names is None else name not in names):
                 continue
+            if value.__class__ is bytes:
+                value = value.decode("utf-8", "replace")  # noqa: PLW2901
             if name not in filled:
                 filled[name] = value
             elif several is not None and name in several:
@@ -77,21 +93,6 @@ class Plan:
                 break
             in_order.append(filled.pop(name))
         return callable(*in_order, **filled)
-
-
-def _pairs(fs):
-    """(name, value) of all fields: text as plain str, uploads as Field."""
-    if getattr(fs, "_list", fs) is None:
-        # A FieldStorage nobody looked at yet.
-        return [
-            (name, value if value.__class__ is str else value.decode("utf-8", "replace"))
-            for name, value in fs._pairs
-        ]
-    return [
-        (field.name, field if isinstance(field, Field) else field.value)
-        for field in fs.list
-        if field.name is not None
-    ]
 
 
 def plan(callable):

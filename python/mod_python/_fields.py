@@ -34,7 +34,9 @@ class StringField(str):
     headers -- those of the part.
     """
 
-    name = None
+    # In slots, for there are many fields and most have nothing else.
+    __slots__ = ("__dict__", "__weakref__", "_bytes", "name", "value")
+
     filename = None
     file = _FileOfText()
     headers = _NOTHING
@@ -46,25 +48,27 @@ class StringField(str):
 
     def __new__(cls, value):
         if isinstance(value, bytes):
-            self = str.__new__(cls, value, "utf-8", "replace")
-            if "\ufffd" in self:
-                self._bytes = bytes(value)
-            return self
-        if isinstance(value, str):
-            return str.__new__(cls, value)
-        raise TypeError("StringField takes str or bytes, not %s" % value.__class__.__name__)
-
-    @property
-    def value(self):
-        return str(self)
+            text = value.decode("utf-8", "replace")
+        elif isinstance(value, str):
+            text = str(value)
+        else:
+            raise TypeError("StringField takes str or bytes, not %s" % value.__class__.__name__)
+        self = str.__new__(cls, text)
+        self.value = text
+        self.name = None
+        if text.__class__ is not value.__class__ and "\ufffd" in text:
+            self._bytes = bytes(value)
+        return self
 
     def decode(self, encoding="utf-8", errors="strict"):
         """The bytes of the field decoded as `encoding`, a str."""
         return bytes(self).decode(encoding, errors)
 
     def __bytes__(self):
-        sent = self.__dict__.get("_bytes")
-        return self.encode("utf-8", "surrogateescape") if sent is None else sent
+        try:
+            return self._bytes
+        except AttributeError:
+            return self.encode("utf-8", "surrogateescape")
 
     def __eq__(self, other):
         if isinstance(other, bytes):
@@ -82,12 +86,12 @@ class StringField(str):
         return str.__contains__(self, item)
 
     def __repr__(self):
-        return "Field(%r, %r)" % (self.name, self.value)
+        return "Field(%r, %s)" % (self.name, str.__repr__(self))
 
     def __reduce__(self):
         # Text and name only: what else there is belongs to the request.
-        content = self.__dict__.get("_bytes", self.value)
-        return self.__class__, (content,), {"name": self.name}
+        content = getattr(self, "_bytes", str(self))
+        return self.__class__, (content,), (None, {"name": self.name})
 
 
 class Field:

@@ -1,9 +1,10 @@
 """The pages of the publisher: files executed into modules of their own, reloaded on change."""
 
-import os
 import re
 import threading
 from types import FunctionType, ModuleType
+
+import _apache
 
 from mod_python import _arguments, _guards, apache
 
@@ -45,20 +46,59 @@ class Page:
 
 
 class Known:
-    """An unguarded function and the plan for its arguments."""
+    """An unguarded function and how to call it."""
 
-    __slots__ = ("code", "defaults", "function", "plan")
+    __slots__ = (
+        *(
+            "code",
+            "defaults",
+            "function",
+            "names",
+            "needs_nothing",
+            "plan",
+            "required",
+            "takes_req",
+        ),
+    )
 
     def __init__(self, function):
         self.function = function
-        self.code = function.__code__
+        self.code = code = function.__code__
         self.defaults = function.__defaults__
-        self.plan = _arguments.plan_of_function(function)
+        self.plan = plan = _arguments.plan_of_function(function)
+        parameters = code.co_varnames[: code.co_argcount]
+        self.takes_req = "req" in parameters
+        # The names that fields may fill as they are; None if there is more to it than that.
+        self.names = None
+        self.required = [name for name in plan.required if name != "req"]
+        if plan.names is not None and not plan.positional and not plan.converters:
+            self.names = plan.names - {"req"}
+        self.needs_nothing = (
+            self.names is not None and not self.required and parameters[:1] in ((), ("req",))
+        )
 
     def is_current(self):
-        """Whether the function is still what the plan was made for."""
+        """Whether the function is still what it was."""
         function = self.function
         return function.__code__ is self.code and function.__defaults__ is self.defaults
+
+    def fill(self, req, pairs):
+        """The keyword arguments from names and values in turn; None if that is not so easy."""
+        names = self.names
+        if names is None:
+            return None
+        filled = {"req": req} if self.takes_req else {}
+        items = iter(pairs)
+        for name in items:
+            value = next(items)
+            if name in names:
+                if name in filled or value.__class__ is not str:
+                    return None
+                filled[name] = value
+        for name in self.required:
+            if name not in filled:
+                return None
+        return filled
 
 
 def loaded(module):
@@ -74,12 +114,9 @@ def get(path, req):
     raises.
     """
     page = _pages.get(path)
-    config = req.get_config()
-    if page is not None and config.get("PythonAutoReload", "1") == "0":
+    if page is not None and _apache._is_current(req, path, page.stamp):
         return page
-    stamp = stamp_of(path)
-    if page is not None and page.stamp == stamp:
-        return page
+    stamp = _apache._file_stamp(path)
     if stamp is None:
         _pages.pop(path, None)
         return None
@@ -87,23 +124,12 @@ def get(path, req):
         page = _pages.get(path)
         if page is not None and page.stamp == stamp:
             return page
-        if config.get("PythonDebug") == "1":
+        if _apache._debug(req):
             what = "loading" if page is None else "reloading"
             req.log_error("Publisher %s page %s" % (what, path), apache.APLOG_NOTICE)
         page = Page(path, stamp, _load(path))
         _pages[path] = page
         return page
-
-
-def stamp_of(path):
-    """What changes when the file does, None if there is no regular file."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    if status.st_mode & 0o170000 != 0o100000:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def source_of(path):

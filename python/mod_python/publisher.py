@@ -23,8 +23,12 @@ from types import (
     WrapperDescriptorType,
 )
 
-from mod_python import _arguments, _coroutines, _guards, _pages, apache, util
+import _apache
 
+from mod_python import _arguments, _coroutines, _guards, _pages, apache, util
+from mod_python.util import FieldStorage
+
+_new_form = object.__new__
 _METHODS = ["GET", "POST", "HEAD"]
 _ONLY_LOCAL = "mod_python.publisher.only_local"
 
@@ -41,6 +45,7 @@ _OF_BUILT_IN = (
     WrapperDescriptorType,
 )
 _BYTES = (bytes, bytearray, memoryview)
+_HTML_LAST = (">", " ", "\n", "\r", "\t", "\f", "\v")
 _HTML_STARTS = ("<!doctype html", "<html")
 _WORDS = {
     **dict.fromkeys(("1", "on", "yes", "true"), True),
@@ -53,29 +58,56 @@ _html_end = re.compile(r"</html\s*>\s*\Z", re.IGNORECASE)
 def handler(req):
     """Publishes what the URL names; see the module."""
     req.allow_methods(_METHODS)
-    if req.method not in _METHODS:
+    method = req.method
+    if method not in _METHODS:
         return apache.HTTP_METHOD_NOT_ALLOWED
-    page, path = _find(req)
-    names = page.names
+    route = _find(req, req.filename, req.path_info)
+    page = route.page
+    path = route.path
     known = page.functions.get(path)
     if (
         known is not None
-        and names.get(path) is known.function
+        and page.names.get(path) is known.function
         and known.is_current()
-        and "__auth__" not in names
-        and "__access__" not in names
-        and (not _only_local(req) or page.defines(path))
+        and "__auth__" not in page.names
+        and "__access__" not in page.names
+        and (
+            _apache._option(req, _ONLY_LOCAL) is None or not _only_local(req) or page.defines(path)
+        )
     ):
         # The usual case: a function of an unguarded page, known from an earlier request.
-        published = _publish_value(req, _call(req, known.function, known.plan))
+        if getattr(req, "form", None) is not None or method == "POST":
+            value = _call(req, known.function, known.plan)
+        else:
+            # What FieldStorage(req, 1) would find.
+            form = req.form = _new_form(FieldStorage)
+            args = req.args
+            if args:
+                form._pairs = _apache._form_pairs(req, args, 1, None, 0, util._refuse)
+                filled = known.fill(req, form._pairs)
+                if filled is None:
+                    value = _call_with(req, known.function, known.plan, form)
+                else:
+                    value = known.function(**filled)
+            elif not known.needs_nothing:
+                value = _call_with(req, known.function, known.plan, form)
+            elif known.takes_req:
+                value = known.function(req)
+            else:
+                value = known.function()
+        published = _publish_value(req, value)
     else:
         obj = resolve_object(req, page.module, path)
         page.remember(path, obj)
         published = publish_object(req, obj)
     if not published and not req._bytes_queued and "Location" not in req.headers_out:
-        if req.get_config().get("PythonDebug") == "1":
+        if _apache._debug(req):
             req.log_error("mod_python.publisher: nothing to publish.")
     return apache.OK
+
+
+def _may_publish(req, page, name):
+    return not _only_local(req) or page.defines(name)
 
 
 # From URL to page
@@ -85,40 +117,46 @@ _routes = {}
 
 
 class _Route:
-    """Which file a URL means, and which attributes of it.
+    """What a URL means.
 
-    page_path -- the file; path -- the attributes joined by dots; absent -- a file that must not
-    exist for this route to hold.
+    page -- the page; path -- the attributes, joined by dots; absent -- a file that must not exist
+    for this route to hold, or None.
     """
 
-    __slots__ = ("absent", "page_path", "path")
+    __slots__ = ("absent", "page", "path")
 
-    def __init__(self, page_path, path, absent=None):
-        self.page_path = page_path
+    def __init__(self, page, path, absent):
+        self.page = page
         self.path = path
         self.absent = absent
 
 
-def _find(req):
-    """(page, attribute path) of the request. Raises SERVER_RETURN(404) if there is no such page."""
-    filename, path_info = req.filename, req.path_info
-    key = filename, path_info, _suffixes(req, filename)
+def _find(req, filename, path_info):
+    """The route of the request. Raises SERVER_RETURN(404) if there is no page for it."""
+    key = filename, path_info
     route = _routes.get(key)
+    suffixes = ()
+    if route is None:
+        suffixes = _suffixes(req, filename)
+        if suffixes:
+            # What the URL means depends on the configuration too.
+            key = filename, path_info, suffixes
+            route = _routes.get(key)
     if route is not None:
-        if route.absent is None or _pages.stamp_of(route.absent) is None:
-            page = _pages.get(route.page_path, req)
-            if page is not None:
-                req.filename = route.page_path
-                return page, route.path
-        del _routes[key]
-    for route in _candidates(*key):
-        page = _pages.get(route.page_path, req)
+        page = route.page
+        if _apache._is_current(req, page.path, page.stamp):
+            if route.absent is None or _apache._is_current(req, route.absent, None):
+                req.filename = page.path
+                return route
+    for page_path, path, absent in _candidates(filename, path_info, suffixes):
+        page = _pages.get(page_path, req)
         if page is not None:
             if len(_routes) > 10000:
                 _routes.clear()
-            _routes[key] = route
-            req.filename = route.page_path
-            return page, route.path
+            route = _routes[key] = _Route(page, path, absent)
+            req.filename = page_path
+            return route
+    _routes.pop(key, None)
     raise apache.SERVER_RETURN(apache.HTTP_NOT_FOUND)
 
 
@@ -134,6 +172,7 @@ def _suffixes(req, filename):
 
 
 def _candidates(filename, path_info, suffixes):
+    """(file, attribute path, file that must be absent) of the routes to try."""
     directory, _, base = filename.rpartition("/")
     base = base or "index"
     for suffix in (".py", *suffixes):
@@ -145,10 +184,9 @@ def _candidates(filename, path_info, suffixes):
         path = path[:-1]
     path = path.replace("/", ".")
     page = "%s/%s.py" % (directory, base)
-    yield _Route(page, path or "index")
+    yield page, path or "index", None
     if base != "index":
-        path = "%s.%s" % (base, path) if path else base
-        yield _Route(directory + "/index.py", path, absent=page)
+        yield directory + "/index.py", "%s.%s" % (base, path) if path else base, page
 
 
 # From page to object
@@ -260,9 +298,8 @@ def _is_publishable(obj):
 
 
 def _only_local(req):
-    options = req.get_options()
-    value = options.get(_ONLY_LOCAL, "0") if options else "0"
-    if value == "0":
+    value = _apache._option(req, _ONLY_LOCAL)
+    if value is None:
         return False
     try:
         return _WORDS[value.lower()]
@@ -294,8 +331,12 @@ def publish_object(req, obj):
 
 def _call(req, obj, plan):
     form = getattr(req, "form", None)
-    if not isinstance(form, util.FieldStorage):
-        form = req.form = util.FieldStorage(req, 1)
+    if not isinstance(form, FieldStorage):
+        form = req.form = FieldStorage(req, 1)
+    return _call_with(req, obj, plan, form)
+
+
+def _call_with(req, obj, plan, form):
     args = {"req": req}
     filled = plan.arguments(form, args)
     try:
@@ -322,8 +363,14 @@ def _publish_value(req, value):
         value = bytes(value) if isinstance(value, _BYTES) else str(value)
     if not req._content_type_set:
         tail = value[-100:] if kind is not bytes else value[-100:].decode("latin-1")
-        req.content_type = "text/html" if _html_end.search(tail) else "text/plain"
-    req.write(value, 0)
+        # The pattern only where its last character may be.
+        html = tail.endswith(_HTML_LAST) and _html_end.search(tail)
+        req.content_type = "text/html" if html else "text/plain"
+    try:
+        req.write(value, 0)
+    except UnicodeEncodeError:
+        # With bytes in it that came as surrogates, from the URL say.
+        req.write(value.encode("utf-8", "surrogateescape"), 0)
     return True
 
 

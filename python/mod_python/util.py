@@ -7,7 +7,6 @@ import collections  # noqa: F401  (names programs reach through this module)
 import re
 import sys  # noqa: F401
 from io import BytesIO  # noqa: F401
-from itertools import repeat
 from types import *  # noqa: F403  (published by this module since Python 2)
 
 import _apache
@@ -19,15 +18,14 @@ from mod_python._fields import Field, FieldList, StringField, _text
 PY2 = False
 MethodWrapper = type("".__add__)
 
-# Bytes asked for at once when the length of a body is not known.
 readBlockSize = 65368
+
+# Bytes asked for at once when a multipart body is read.
 _BLOCK = 4 * readBlockSize
 
+_NOT_GIVEN = (None,) * 5
+_URLENCODED = "application/x-www-form-urlencoded"
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
-
-_OPTION = "mod_python.util."
-_LIMITS = ("max_fields", "max_field_size", "max_form_size", "max_header_size", "max_nesting")
-_DEFAULT_LIMITS = (10000, 8 << 20, 32 << 20, 16 << 10, 0)
 
 
 class FieldStorage:
@@ -54,6 +52,10 @@ class FieldStorage:
     unknown, 413 for a form beyond a limit, 501 for a POST of another content type.
     """
 
+    # Names and values in turn; fields are made of them when somebody looks.
+    _pairs = ()
+    _list = None
+
     def __init__(
         self,
         req,
@@ -68,36 +70,34 @@ class FieldStorage:
         max_header_size=None,
         max_nesting=None,
     ):
-        # Fields are made of these (name, value) pairs when somebody looks at them.
-        self._pairs = []
-        self._list = None
         args = req.args
         method = req.method
-        if not args and method != "POST" and method != "PUT" and method != "PATCH":
-            return
-        limits = _limits(
-            req, (max_fields, max_field_size, max_form_size, max_header_size, max_nesting)
-        )
-        refuse = _Refusal(req)
+        limits = None
+        given = (max_fields, max_field_size, max_form_size, max_header_size, max_nesting)
+        if given != _NOT_GIVEN:
+            limits = given
         if args:
-            self._add_pairs(_apache._form_pairs(args, keep_blank_values, limits, 0, refuse))
-        ctype = _form_type(req, method)
+            pairs = _apache._form_pairs(req, args, keep_blank_values, limits, 0, _refuse)
+            self._add_pairs(pairs)
+        if method != "POST" and method != "PUT" and method != "PATCH":
+            return
+        ctype, length = _form_type(req, method)
         if ctype is None:
             return
-        known = len(self._pairs) if self._list is None else len(self._list)
+        known = len(self._pairs) // 2 if self._list is None else len(self._list)
         if ctype[:10].lower() != "multipart/":
-            body = _read_body(req, limits[2], refuse)
-            self._add_pairs(_apache._form_pairs(body, keep_blank_values, limits, known, refuse))
+            pairs = _apache._form_body_pairs(req, length, keep_blank_values, limits, known, _refuse)
+            self._add_pairs(pairs)
             return
         parts = _Parts(self.list.append, file_callback, field_callback)
-        _apache._form_parts(req.read, _BLOCK, ctype, limits, known, parts.begin, refuse)
+        _apache._form_parts(req, _BLOCK, ctype, limits, known, parts.begin, _refuse)
 
     def _add_pairs(self, pairs):
-        if type(self).add_field is FieldStorage.add_field:
-            if self._list is None:
-                self._pairs.extend(pairs)
-                return
-        for name, value in pairs:
+        if self._list is None and type(self).add_field is FieldStorage.add_field:
+            self._pairs = self._pairs + pairs if self._pairs else pairs
+            return
+        items = iter(pairs)
+        for name, value in zip(items, items):
             self.add_field(name, value)
 
     @property
@@ -105,7 +105,7 @@ class FieldStorage:
         """All fields in order of arrival, a FieldList."""
         fields = self._list
         if fields is None:
-            fields = self._list = FieldList(_fields(self._pairs))
+            fields = self._list = FieldList(_apache._form_fields(self._pairs or [], StringField))
         return fields
 
     @list.setter
@@ -180,13 +180,6 @@ class FieldStorage:
         self.list = FieldList()
 
 
-def _fields(pairs):
-    for name, value in pairs:
-        field = StringField(value)
-        field.name = name
-        yield field
-
-
 class _Parts:
     """Makes fields of the parts of a multipart body, for ``_apache._form_parts``."""
 
@@ -254,75 +247,27 @@ class _Options(dict):
         return super().__contains__(_text(key))
 
 
-def _limits(req, given):
-    """The limits in the order of _LIMITS: argument, else PythonOption, else default."""
-    options = req.get_options()
-    if not options and given.count(None) == len(given):
-        return _DEFAULT_LIMITS
-    return tuple(map(_limit, repeat(options), _LIMITS, given, _DEFAULT_LIMITS))
-
-
-def _limit(options, name, given, default):
-    value = options.get(_OPTION + name, default) if given is None else given
-    try:
-        number = int(value)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise ValueError("%s%s must be a whole number from 0, not %r" % (_OPTION, name, value))
-    return number
-
-
 def _form_type(req, method):
-    """The content type of the body if there is a form in it, else None."""
-    if method != "POST" and method != "PUT" and method != "PATCH":
-        return None
+    """(content type, length) of the body if there is a form in it, else (None, None)."""
     headers = req.headers_in
     ctype = headers.get("Content-Type")
-    kind = "application/x-www-form-urlencoded" if ctype is None else ctype.lower()
-    urlencoded = kind.startswith("application/x-www-form-urlencoded")
+    kind = _URLENCODED if ctype is None else ctype.lower()
+    urlencoded = kind.startswith(_URLENCODED)
     if method != "POST" and (ctype is None or not urlencoded):
         # Other bodies of these methods are documents, which the handler reads.
-        return None
+        return None, None
     length = headers.get("Content-Length")
     if not (length.isdecimal() if length else headers.get("Transfer-Encoding")):
         raise apache.SERVER_RETURN(apache.HTTP_LENGTH_REQUIRED)
     if not urlencoded and not kind.startswith("multipart/"):
         raise apache.SERVER_RETURN(apache.HTTP_NOT_IMPLEMENTED)
-    return kind if ctype is None else ctype
+    return ctype or kind, int(length) if length else None
 
 
-def _read_body(req, limit, refuse):
-    """The whole body, refused with 413 when it is longer than `limit` bytes."""
-    length = req.headers_in.get("Content-Length")
-    size = int(length) if length else readBlockSize
-    if size > limit and length:
-        refuse(413, "MP0603: the form has %d bytes, max_form_size is %d" % (size, limit))
-    # One byte more than announced, so that a short answer tells the end.
-    body = req.read(size + 1)
-    if len(body) <= size:
-        return body
-    # Without a length, or with an input filter that lengthens the body.
-    blocks, total = [body], len(body)
-    while blocks[-1]:
-        if total > limit:
-            refuse(413, "MP0603: the form has more than %d bytes (max_form_size)" % limit)
-        blocks.append(req.read(readBlockSize))
-        total += len(blocks[-1])
-    return b"".join(blocks)
-
-
-class _Refusal:
+def _refuse(req, status, message):
     """Ends the handler because of a form that is malformed (400) or beyond a limit (413)."""
-
-    __slots__ = ("req",)
-
-    def __init__(self, req):
-        self.req = req
-
-    def __call__(self, status, message):
-        self.req.log_error(message, apache.APLOG_WARNING)
-        raise apache.SERVER_RETURN(status)
+    req.log_error(message, apache.APLOG_WARNING)
+    raise apache.SERVER_RETURN(status)
 
 
 def parse_header(line):

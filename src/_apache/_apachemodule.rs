@@ -11,7 +11,10 @@ use super::hlistobject::HList;
 use super::requestobject::RequestObject;
 use super::serverobject::ServerObject;
 use super::tableobject::{TableIterator, TableObject};
-use super::{child_cleanup, config_tree as tree, errors, forms, global_lock, parse_qs, text};
+use super::{
+    child_cleanup, config_tree as tree, errors, file_stamp, forms, global_lock, parse_qs,
+    request_options, text,
+};
 use crate::httpd::{constants, finfo, log, mpm, Error};
 use crate::interpreter::{registry, thread};
 
@@ -147,8 +150,11 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(global_lock::_global_unlock, module)?)?;
     module.add_function(wrap_pyfunction!(parse_qs::parse_qs, module)?)?;
     module.add_function(wrap_pyfunction!(parse_qs::parse_qsl, module)?)?;
-    module.add_function(wrap_pyfunction!(forms::_form_pairs, module)?)?;
-    module.add_function(wrap_pyfunction!(forms::_form_parts, module)?)?;
+    forms::register(module)?;
+    module.add_function(wrap_pyfunction!(request_options::_option, module)?)?;
+    module.add_function(wrap_pyfunction!(request_options::_is_current, module)?)?;
+    module.add_function(wrap_pyfunction!(request_options::_debug, module)?)?;
+    module.add_function(wrap_pyfunction!(file_stamp::_file_stamp, module)?)?;
     for (name, value) in constants::ALL {
         module.add(*name, *value)?;
     }

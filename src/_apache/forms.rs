@@ -1,27 +1,65 @@
 //! The native half of `util.FieldStorage`: pairs of an urlencoded text, parts of a multipart body.
 
-use pyo3::exceptions::PyRuntimeError;
+use std::ffi::CStr;
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple, PyType};
+use pyo3::{ffi, wrap_pyfunction};
 
 use super::parse_qs::decode_replacing;
-use super::text;
+use super::{request_options, text};
 use crate::forms::header::Value;
 use crate::forms::multipart::{Kept, Parser, Part, Sink};
 use crate::forms::{urlencoded, Error, Limits};
 
-/// (fields, field_size, form_size, header_size, nesting), as `util` passes them.
-type LimitsTuple = (usize, usize, usize, usize, usize);
+/// Adds the functions of this file to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(_form_pairs, module)?)?;
+    module.add_function(wrap_pyfunction!(_form_body_pairs, module)?)?;
+    module.add_function(wrap_pyfunction!(_form_parts, module)?)?;
+    module.add_function(wrap_pyfunction!(_form_fields, module)?)
+}
 
-fn limits((fields, field_size, form_size, header_size, nesting): LimitsTuple) -> Limits {
-    Limits {
-        fields,
-        field_size,
-        form_size,
-        header_size,
-        nesting,
+/// The limits a program gave: fields, field_size, form_size, header_size, nesting.
+type Given<'py> = [Option<Bound<'py, PyAny>>; 5];
+
+/// A limit is what the program gave, else the PythonOption, else the default.
+fn limits<'py>(req: &Bound<'py, PyAny>, given: Option<Given<'py>>) -> PyResult<Limits> {
+    let mut limits = Limits::default();
+    if !request_options::has_any(req, b"mod_python.util.max_")? && given.is_none() {
+        return Ok(limits);
     }
+    const OPTIONS: [&CStr; 5] = [
+        c"mod_python.util.max_fields",
+        c"mod_python.util.max_field_size",
+        c"mod_python.util.max_form_size",
+        c"mod_python.util.max_header_size",
+        c"mod_python.util.max_nesting",
+    ];
+    let places = [
+        &mut limits.fields,
+        &mut limits.field_size,
+        &mut limits.form_size,
+        &mut limits.header_size,
+        &mut limits.nesting,
+    ];
+    let given = given.unwrap_or_default();
+    for ((place, name), given) in places.into_iter().zip(OPTIONS).zip(given) {
+        let number = match given {
+            Some(given) => given.extract().ok(),
+            None => match request_options::option(req, name)? {
+                Some(value) => value.to_str().ok().and_then(|value| value.parse().ok()),
+                None => continue,
+            },
+        };
+        *place = number.ok_or_else(|| {
+            let name = name.to_string_lossy();
+            PyValueError::new_err(format!("{name} must be a whole number from 0"))
+        })?;
+    }
+    Ok(limits)
 }
 
 /// Why parsing stopped.
@@ -43,13 +81,13 @@ impl From<PyErr> for Stop {
 }
 
 impl Stop {
-    /// The exception that leaves the parser: what `refuse(status, message)` raises for a bad form.
-    fn into_py(self, refuse: &Bound<'_, PyAny>) -> PyErr {
+    /// The exception that leaves the parser: what `refuse(req, status, message)` raises for a bad form.
+    fn into_py(self, req: &Bound<'_, PyAny>, refuse: &Bound<'_, PyAny>) -> PyErr {
         match self {
             Stop::Python(error) => error,
             Stop::Form(error) => {
                 let status = if error.is_too_large() { 413 } else { 400 };
-                match refuse.call1((status, error.to_string())) {
+                match refuse.call1((req, status, error.to_string())) {
                     Ok(_) => PyRuntimeError::new_err("refuse() must raise an exception"),
                     Err(raised) => raised,
                 }
@@ -58,66 +96,175 @@ impl Stop {
     }
 }
 
-/// _form_pairs(text, keep_blank_values, limits, known, refuse) -> list of (name, value)
+/// _form_pairs(req, text, keep_blank_values, limits, known, refuse) -> [name, value, name, value ...]
 ///
-/// text is str or bytes, names are str, values too unless they are not UTF-8: then bytes. known is the
-/// number of fields the form has already. refuse(status, message) is called for a form over a limit.
+/// text is str or bytes; names are str, values too unless they are not UTF-8: then bytes. limits is None
+/// or a tuple of five, see util.FieldStorage; known is the number of fields the form has already.
+/// refuse(req, status, message) is called for a form over a limit, and raises.
 #[pyfunction]
-#[pyo3(signature = (text, keep_blank_values, limits, known, refuse, /))]
-pub fn _form_pairs<'py>(
-    py: Python<'py>,
+#[pyo3(signature = (req, text, keep_blank_values, limits, known, refuse, /))]
+fn _form_pairs<'py>(
+    req: &Bound<'py, PyAny>,
     text: &Bound<'py, PyAny>,
     keep_blank_values: &Bound<'py, PyAny>,
-    limits: LimitsTuple,
+    limits: Option<Given<'py>>,
     known: usize,
     refuse: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyList>> {
-    let list = PyList::empty(py);
+    let limits = self::limits(req, limits)?;
     let text = text::encode(text)?;
+    pairs(
+        req.py(),
+        &text,
+        keep_blank_values.is_truthy()?,
+        limits,
+        known,
+    )
+    .map_err(|stop| stop.into_py(req, refuse))
+}
+
+/// _form_body_pairs(req, length, keep_blank_values, limits, known, refuse)
+///
+/// Reads the body of the request, of `length` bytes if that is not None, and does what _form_pairs does.
+#[pyfunction]
+#[pyo3(signature = (req, length, keep_blank_values, limits, known, refuse, /))]
+fn _form_body_pairs<'py>(
+    req: &Bound<'py, PyAny>,
+    length: Option<usize>,
+    keep_blank_values: &Bound<'py, PyAny>,
+    limits: Option<Given<'py>>,
+    known: usize,
+    refuse: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyList>> {
+    let limits = self::limits(req, limits)?;
     let keep = keep_blank_values.is_truthy()?;
-    for pair in urlencoded::limited_pairs(&text, keep, self::limits(limits), known) {
-        let (name, value) = pair.map_err(|error| Stop::Form(error).into_py(refuse))?;
-        let value = match std::str::from_utf8(&value) {
-            Ok(_) => decode_replacing(py, &value).into_any(),
-            Err(_) => PyBytes::new(py, &value).into_any(),
-        };
-        list.append((decode_replacing(py, &name), value))?;
+    read_body(req, length, limits.form_size)
+        .and_then(|body| pairs(req.py(), body.as_bytes(), keep, limits, known))
+        .map_err(|stop| stop.into_py(req, refuse))
+}
+
+/// The whole body, if it has no more than `limit` bytes.
+fn read_body<'py>(
+    req: &Bound<'py, PyAny>,
+    length: Option<usize>,
+    limit: usize,
+) -> Result<Bound<'py, PyBytes>, Stop> {
+    if length.is_some_and(|length| length > limit) {
+        return Err(Stop::Form(Error::FormTooLarge(limit)));
+    }
+    // One byte more than announced, so that a short answer tells the end.
+    let mut size = length.unwrap_or(65_535) + 1;
+    let mut blocks = Vec::new();
+    let mut total = 0;
+    loop {
+        let block = read(req, size)?;
+        let got = block.as_bytes().len();
+        total += got;
+        if total > limit {
+            return Err(Stop::Form(Error::FormTooLarge(limit)));
+        }
+        if got < size && blocks.is_empty() {
+            return Ok(block);
+        }
+        blocks.extend_from_slice(block.as_bytes());
+        if got < size {
+            return Ok(PyBytes::new(req.py(), &blocks));
+        }
+        size = 65_536;
+    }
+}
+
+/// `req.read(size)`
+fn read<'py>(req: &Bound<'py, PyAny>, size: usize) -> PyResult<Bound<'py, PyBytes>> {
+    let block = req.call_method1(intern!(req.py(), "read"), (size,))?;
+    Ok(block.cast_into::<PyBytes>()?)
+}
+
+fn pairs<'py>(
+    py: Python<'py>,
+    text: &[u8],
+    keep_blank_values: bool,
+    limits: Limits,
+    known: usize,
+) -> Result<Bound<'py, PyList>, Stop> {
+    let list = PyList::empty(py);
+    for pair in urlencoded::limited_pairs(text, keep_blank_values, limits, known) {
+        let (name, value) = pair?;
+        list.append(decode_replacing(py, &name))?;
+        match std::str::from_utf8(&value) {
+            Ok(value) => list.append(PyString::new(py, value))?,
+            Err(_) => list.append(PyBytes::new(py, &value))?,
+        }
     }
     Ok(list)
 }
 
-/// _form_parts(read, block, content_type, limits, known, begin, refuse) -> None
+/// _form_fields(pairs, StringField) -> list of fields
 ///
-/// Parses the body that read(block) gives piece by piece. For each part
+/// Does for all of `pairs` what StringField(value) and setting `name` do for one.
+#[pyfunction]
+#[pyo3(signature = (pairs, class, /))]
+fn _form_fields<'py>(
+    pairs: &Bound<'py, PyList>,
+    class: &Bound<'py, PyType>,
+) -> PyResult<Bound<'py, PyList>> {
+    let py = pairs.py();
+    let fields = PyList::empty(py);
+    let mut items = pairs.iter();
+    while let (Some(name), Some(value)) = (items.next(), items.next()) {
+        let field = if value.is_exact_instance_of::<PyString>() {
+            let field = subclass_of_str(class, &value)?;
+            field.setattr(intern!(py, "value"), value)?;
+            field
+        } else {
+            class.call1((value,))?
+        };
+        field.setattr(intern!(py, "name"), name)?;
+        fields.append(field)?;
+    }
+    Ok(fields)
+}
+
+/// `str.__new__(class, value)`
+fn subclass_of_str<'py>(
+    class: &Bound<'py, PyType>,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let args = PyTuple::new(class.py(), [value])?;
+    // SAFETY: `str` is a type that has tp_new, which gets a subtype (it checks that) and arguments.
+    unsafe {
+        let new = (*std::ptr::addr_of!(ffi::PyUnicode_Type)).tp_new;
+        let new = new.expect("BUG: str can be made");
+        let raw = new(class.as_type_ptr(), args.as_ptr(), std::ptr::null_mut());
+        Bound::from_owned_ptr_or_err(class.py(), raw)
+    }
+}
+
+/// _form_parts(req, block, content_type, limits, known, begin, refuse) -> None
+///
+/// Parses the body, read in blocks of `block` bytes. For each part
 /// ``begin(name, filename, type, type_options, disposition, disposition_options, headers)`` is called; it
 /// returns (write, end). The content goes to write(bytes) in blocks, then end(None) is called; with write
-/// None the content is collected and given to end(bytes). refuse(status, message) is called for a
-/// malformed form or one over a limit.
+/// None the content is collected and given to end(bytes). The rest is as in _form_pairs.
 #[pyfunction]
-#[pyo3(signature = (read, block, content_type, limits, known, begin, refuse, /))]
-pub fn _form_parts<'py>(
-    read: &Bound<'py, PyAny>,
+#[pyo3(signature = (req, block, content_type, limits, known, begin, refuse, /))]
+fn _form_parts<'py>(
+    req: &Bound<'py, PyAny>,
     block: usize,
     content_type: &Bound<'py, PyAny>,
-    limits: LimitsTuple,
+    limits: Option<Given<'py>>,
     known: usize,
     begin: Bound<'py, PyAny>,
     refuse: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
+    let limits = self::limits(req, limits)?;
     let content_type = text::encode(content_type)?;
-    parse_parts(
-        read,
-        block,
-        &content_type,
-        self::limits(limits),
-        known,
-        begin,
-    )
-    .map_err(|stop| stop.into_py(refuse))
+    parse_parts(req, block, &content_type, limits, known, begin)
+        .map_err(|stop| stop.into_py(req, refuse))
 }
 
 fn parse_parts<'py>(
-    read: &Bound<'py, PyAny>,
+    req: &Bound<'py, PyAny>,
     block: usize,
     content_type: &[u8],
     limits: Limits,
@@ -132,10 +279,7 @@ fn parse_parts<'py>(
         collected: Vec::new(),
     };
     loop {
-        let chunk = read
-            .call1((block,))?
-            .cast_into::<PyBytes>()
-            .map_err(PyErr::from)?;
+        let chunk = read(req, block)?;
         if chunk.as_bytes().is_empty() {
             return parser.finish(&mut sink);
         }

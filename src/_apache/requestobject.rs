@@ -75,6 +75,16 @@ impl RequestObject {
             }
     }
 
+    /// What `get_options()` returned, if it was called.
+    pub fn options_made<'py>(&self, py: Python<'py>) -> Option<Bound<'py, TableObject>> {
+        // SAFETY: taking a reference runs no Python.
+        unsafe {
+            self.options.with(py, |table| {
+                table.as_ref().map(|table| table.bind(py).clone())
+            })
+        }
+    }
+
     /// The running list as an object.
     pub fn hlist_object<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, HList>>> {
         self.with(py, |r| self.state.hlist(r, py))?
