@@ -22,6 +22,7 @@ from _apache import (
     SERVER_RETURN,
     config_tree,
     exists_config_define,
+    expr,
     log_error,
     mpm_query,
     server_root,

@@ -116,6 +116,32 @@ fn stat(fname: &Bound<'_, PyAny>, wanted: i32) -> PyResult<FileInfo> {
     }
 }
 
+/// Evaluates one of httpd's expressions for a request.
+///
+/// A condition such as "%{REQUEST_METHOD} == 'GET'" gives a bool; with string=True the text is one with
+/// %{...} parts, and gives a str. Raises ValueError with httpd's words when the expression is wrong.
+#[pyfunction]
+#[pyo3(signature = (req, expression, string = false))]
+fn expr<'py>(
+    req: &Bound<'py, RequestObject>,
+    expression: &Bound<'py, PyAny>,
+    string: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = req.py();
+    let expression = text::to_c_arg(expression)?;
+    let result = req
+        .get()
+        .state
+        .detached(py, |r| crate::httpd::expr::evaluate(r, &expression, string))?;
+    match result {
+        Ok(crate::httpd::expr::Value::Bool(value)) => {
+            Ok(value.into_pyobject(py)?.to_owned().into_any())
+        }
+        Ok(crate::httpd::expr::Value::Text(value)) => Ok(text::decode(py, &value).into_any()),
+        Err(message) => Err(PyValueError::new_err(message)),
+    }
+}
+
 /// Built into every interpreter of the child.
 #[pymodule]
 #[pyo3(name = "_apache")]
@@ -145,6 +171,7 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(register_cleanup, module)?)?;
     module.add_function(wrap_pyfunction!(exists_config_define, module)?)?;
     module.add_function(wrap_pyfunction!(stat, module)?)?;
+    module.add_function(wrap_pyfunction!(expr, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_lock, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_trylock, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_unlock, module)?)?;

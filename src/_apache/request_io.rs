@@ -150,3 +150,42 @@ pub fn sendfile(
         .replace(py, state.bytes_queued.get(py) + sent);
     Ok(sent)
 }
+
+/// `req.send_interim_response`
+pub fn send_interim_response(
+    state: &RequestState,
+    py: Python<'_>,
+    status: i32,
+    headers: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    if !(100..200).contains(&status) || status == 101 {
+        return Err(pyo3::exceptions::PyValueError::new_err(format!(
+            "{status} is not the status of an interim response"
+        )));
+    }
+    let mut pairs = Vec::new();
+    if let Some(headers) = headers.filter(|headers| !headers.is_none()) {
+        let items = if headers.hasattr("items")? {
+            headers.call_method0("items")?
+        } else {
+            headers.clone()
+        };
+        for pair in items.try_iter()? {
+            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair?.extract()?;
+            let (name, value) = (text::to_c_arg(&name)?, text::to_c_arg(&value)?);
+            let is_split =
+                |text: &std::ffi::CStr| text.to_bytes().iter().any(|b| matches!(b, b'\r' | b'\n'));
+            if is_split(&name) || is_split(&value) {
+                return Err(pyo3::exceptions::PyValueError::new_err(format!(
+                    "the header {name:?} holds a line break"
+                )));
+            }
+            pairs.push((name, value));
+        }
+    }
+    let pairs: Vec<_> = pairs
+        .iter()
+        .map(|(name, value)| (name.as_c_str(), value.as_c_str()))
+        .collect();
+    state.detached(py, |r| r.send_interim_response(status, &pairs))
+}

@@ -667,6 +667,19 @@ request_methods! {
         self.state.detached(py, |r| r.internal_redirect(&uri))
     }
 
+    /// Sends an interim response, such as 103 Early Hints, with headers: a mapping or pairs.
+    ///
+    /// Clients before HTTP/1.1 get none. Raises ValueError when status is not 100 to 199 (101 is httpd's).
+    #[pyo3(signature = (status = 103, headers = None))]
+    fn send_interim_response(
+        &self,
+        py: Python<'_>,
+        status: i32,
+        headers: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        request_io::send_interim_response(&self.state, py, status, headers)
+    }
+
     /// 1 when the connection is encrypted.
     fn is_https(&self, py: Python<'_>) -> PyResult<i32> {
         self.with(py, |r| i32::from(ssl::is_https(r.connection())))

@@ -29,7 +29,7 @@ impl Commands {
 const OR_ALL: c_int = ffi::MP_OR_ALL as c_int;
 const SERVER: c_int = ffi::MP_RSRC_CONF as c_int;
 const NOT_HTACCESS: c_int = (ffi::MP_RSRC_CONF | ffi::MP_ACCESS_CONF) as c_int;
-const COUNT: usize = 29;
+const COUNT: usize = 32;
 
 pub static COMMANDS: Commands = Commands([
     handlers(
@@ -109,6 +109,24 @@ pub static COMMANDS: Commands = Commands([
         Phase::Connection,
         SERVER,
         c"A Python handler that owns whole connections.",
+    ),
+    handlers(
+        c"PythonMapToStorageHandler",
+        Phase::MapToStorage,
+        SERVER,
+        c"Python handlers that map the file name to something stored.",
+    ),
+    handlers(
+        c"PythonQuickHandler",
+        Phase::Quick,
+        SERVER,
+        c"Python handlers that may answer before a request is looked at.",
+    ),
+    take1(
+        c"PythonAuthnProvider",
+        python_authn_provider,
+        OR_ALL,
+        c"the module with check_password and get_realm_hash, for AuthBasicProvider python.",
     ),
     raw(
         c"PythonHandlerModule",
@@ -498,7 +516,8 @@ unsafe extern "C" fn python_handler(
         Cmd::run(cmd, dir, |cmd| {
             let phase = cmd.phase();
             let parsed = hlist::parse(arg(args).to_bytes());
-            if parsed.has_bar && matches!(phase, Phase::PostReadRequest | Phase::Trans) {
+            let has_no_file = matches!(phase, Phase::PostReadRequest | Phase::Trans | Phase::Quick);
+            if parsed.has_bar && has_no_file {
                 let name = phase.directive().to_string_lossy();
                 return Err(format!("{name} does not accept \"| .ext\" syntax."));
             }
@@ -526,10 +545,7 @@ unsafe extern "C" fn python_handler_module(
             if place.is_location && parsed.handlers().next().is_some() {
                 cmd.dir.is_location = true;
             }
-            for phase in Phase::ALL
-                .into_iter()
-                .filter(|phase| *phase != Phase::Connection)
-            {
+            for phase in Phase::of_handler_module() {
                 // Anew for each phase: the same text means another function there, so its entry has
                 // a number of its own.
                 let entries = cmd.entries(&parsed, place, true);
@@ -741,6 +757,28 @@ unsafe extern "C" fn python_home(
             }
             let home = cmd.pool.cstr(value.to_bytes());
             cmd.server().python_home = Some(home);
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn python_authn_provider(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    handler: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            let place = cmd.place()?;
+            let entry = Entry {
+                handler: cmd.pool.cstr(arg(handler).to_bytes()),
+                directory: place.directory,
+                is_location: place.is_location,
+                silent: false,
+                id: 0,
+            };
+            cmd.dir.authn_provider = Some(cmd.pool.alloc(entry));
             Ok(())
         })
     }

@@ -40,6 +40,7 @@ impl<'p> DirConfig<'p> {
             handlers,
             suffixed: Overlay::merge(pool, base.suffixed, new.suffixed),
             filters: Overlay::merge(pool, base.filters, new.filters),
+            authn_provider: new.authn_provider.or(base.authn_provider),
             scope,
             is_location,
             is_blank: false,

@@ -9,6 +9,7 @@ pub mod interp_name;
 pub mod merge;
 pub mod overlay;
 pub mod phase;
+pub mod require;
 pub mod section;
 
 use std::ffi::{c_char, c_void, CStr};
@@ -101,6 +102,7 @@ pub struct DirConfig<'p> {
     pub handlers: [Option<&'p &'p [Entry<'p>]>; Phase::COUNT],
     pub suffixed: Overlay<'p, Suffixed<'p>>,
     pub filters: Overlay<'p, Filter<'p>>,
+    pub authn_provider: Option<&'p Entry<'p>>,
     /// httpd's name of the scope; `None` at server level.
     pub scope: Option<&'p CStr>,
     /// The scope is a Location with handlers, so URIs are not mapped to files. (directives.md 1.15)
@@ -151,6 +153,7 @@ impl<'p> DirConfig<'p> {
             handlers: [None; Phase::COUNT],
             suffixed: Overlay::Empty,
             filters: Overlay::Empty,
+            authn_provider: None,
             scope,
             is_location: false,
             is_blank: true,

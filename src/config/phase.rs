@@ -21,6 +21,8 @@ pub enum Phase {
     Log,
     Cleanup,
     Connection,
+    MapToStorage,
+    Quick,
 }
 
 /// What is fixed about a phase.
@@ -68,6 +70,12 @@ const ROWS: [Row; Phase::COUNT] = [
         c"connectionhandler",
         GoesOn::Declined,
     ),
+    Row::new(
+        c"PythonMapToStorageHandler",
+        c"maptostoragehandler",
+        GoesOn::Declined,
+    ),
+    Row::new(c"PythonQuickHandler", c"quickhandler", GoesOn::Declined),
 ];
 
 impl Row {
@@ -81,7 +89,7 @@ impl Row {
 }
 
 impl Phase {
-    pub const COUNT: usize = 13;
+    pub const COUNT: usize = 15;
 
     /// All phases, in the order of their numbers.
     pub const ALL: [Phase; Self::COUNT] = [
@@ -98,7 +106,16 @@ impl Phase {
         Self::Log,
         Self::Cleanup,
         Self::Connection,
+        Self::MapToStorage,
+        Self::Quick,
     ];
+
+    /// Those that PythonHandlerModule stands for. (directives.md 1.12)
+    pub fn of_handler_module() -> impl Iterator<Item = Phase> {
+        Self::ALL
+            .into_iter()
+            .filter(|phase| !matches!(phase, Self::Connection | Self::MapToStorage | Self::Quick))
+    }
 
     /// The phase of a directive's name, for `req.add_handler`.
     pub fn from_directive(name: &[u8]) -> Option<Self> {

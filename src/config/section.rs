@@ -67,7 +67,7 @@ fn argument(args: &CStr) -> (bool, CString) {
     if let [rest @ .., b'>'] = text {
         text = rest;
     }
-    let mut words = Words(text);
+    let mut words = words(text);
     let first = words.next().unwrap_or_default();
     let (is_regex, word) = if first == b"~" {
         (true, words.next().unwrap_or_default())
@@ -75,6 +75,11 @@ fn argument(args: &CStr) -> (bool, CString) {
         (false, first)
     };
     (is_regex, CString::new(word).unwrap_or_default())
+}
+
+/// The words of a line, as httpd splits directives.
+pub fn words(text: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    Words(text)
 }
 
 /// Words as httpd's `ap_getword_conf` splits them: quotes group, a backslash escapes a quote.

@@ -1,5 +1,6 @@
 //! One event -> Python -> Status: decides which handlers run in which interpreter, and runs them.
 
+pub mod auth;
 pub mod callback;
 pub mod child;
 pub mod cleanup;

@@ -1,5 +1,6 @@
 //! httpd calls in: every hook in request order; each is a few lines.
 
+mod auth;
 mod connection;
 mod filter;
 mod include;
@@ -36,7 +37,7 @@ static TYPE_CHECKERS: Modules<3> =
     Modules([name(c"mod_mime_magic.c"), name(c"mod_mime.c"), null()]);
 
 /// httpd lets us register.
-pub extern "C" fn register(_pool: *mut ffi::apr_pool_t) {
+pub extern "C" fn register(pool: *mut ffi::apr_pool_t) {
     guard("register_hooks", (), || {
         let none = null();
         // SAFETY: functions of the signatures httpd declares; the names are constants.
@@ -53,8 +54,10 @@ pub extern "C" fn register(_pool: *mut ffi::apr_pool_t) {
                 MIDDLE,
             );
             // A request, in order.
+            ffi::ap_hook_quick_handler(Some(request::quick_handler), none, none, MIDDLE);
             ffi::ap_hook_post_read_request(Some(request::post_read_request), none, none, MIDDLE);
             ffi::ap_hook_translate_name(Some(request::translate_name), none, none, MIDDLE);
+            ffi::ap_hook_map_to_storage(Some(request::map_to_storage), none, none, MIDDLE);
             ffi::ap_hook_header_parser(Some(request::header_parser), none, none, MIDDLE);
             ffi::ap_hook_access_checker(Some(request::access_checker), none, none, MIDDLE);
             ffi::ap_hook_check_user_id(
@@ -83,5 +86,7 @@ pub extern "C" fn register(_pool: *mut ffi::apr_pool_t) {
             filter::register(name, is_input);
         });
         filter::register_dynamic();
+        // SAFETY: httpd's configuration pool.
+        auth::register(unsafe { crate::httpd::Pool::from_raw(pool) });
     });
 }

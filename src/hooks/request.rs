@@ -45,7 +45,16 @@ macro_rules! plain_hooks {
     )* };
 }
 
-plain_hooks! { access_checker = Access, auth_checker = Authz, type_checker = Type }
+pub unsafe extern "C" fn quick_handler(r: *mut ffi::request_rec, _lookup_uri: c_int) -> c_int {
+    // SAFETY: httpd's request.
+    unsafe {
+        hook(r, "quick_handler", |r| {
+            dispatch::request::run(Phase::Quick, r)
+        })
+    }
+}
+
+plain_hooks! { map_to_storage = MapToStorage, access_checker = Access, auth_checker = Authz, type_checker = Type }
 
 /// Tells later phases that the server's own PythonInitHandler has run.
 const INIT_RAN: &std::ffi::CStr = c"python_init_ran";

@@ -1,12 +1,14 @@
 //! Safe Rust over httpd and APR; never heard of Python.
 
 pub mod array;
+pub mod auth;
 pub mod brigade;
 pub mod conftree;
 pub mod conn;
 pub mod conn_io;
 pub mod constants;
 pub mod error;
+pub mod expr;
 pub mod filter;
 pub mod finfo;
 pub mod global_mutex;

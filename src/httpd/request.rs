@@ -370,6 +370,24 @@ impl Request {
         unsafe { ffi::ap_update_mtime(self.as_ptr(), mtime) }
     }
 
+    /// Sends an interim response (1xx) with these headers, before the final one.
+    pub fn send_interim_response(&self, status: c_int, headers: &[(&CStr, &CStr)]) {
+        let table = Table::make(self.pool(), headers.len() as i32);
+        for (name, value) in headers {
+            table.add(name, value);
+        }
+        // SAFETY: live; the response's own status and headers are put back at once.
+        unsafe {
+            let r = self.as_ptr();
+            let saved = ((*r).status, (*r).status_line, (*r).headers_out);
+            (*r).status = status;
+            (*r).status_line = ffi::ap_get_status_line_ex((*r).pool, status);
+            (*r).headers_out = table.as_ptr();
+            ffi::ap_send_interim_response(r, 1);
+            ((*r).status, (*r).status_line, (*r).headers_out) = saved;
+        }
+    }
+
     /// `ap_internal_redirect`; runs the whole new request.
     pub fn internal_redirect(&self, uri: &CStr) {
         // SAFETY: live; httpd copies what it keeps of the URI.
