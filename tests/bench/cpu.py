@@ -31,20 +31,14 @@ def calibrate(milliseconds: float) -> int:
 
 def shape(mpm: str, children: int, threads: int) -> dict[str, int]:
     """The MPM's directives for so many children."""
+    found = {"StartServers": children, "ServerLimit": children}
+    found["MaxRequestWorkers"] = children * threads
     if mpm == "prefork":
-        return {
-            "StartServers": children,
-            "ServerLimit": children,
-            "MaxRequestWorkers": children,
-            "MinSpareServers": 1,
-            "MaxSpareServers": children,
-        }
-    return {
-        "StartServers": children,
-        "ServerLimit": children,
-        "ThreadsPerChild": threads,
-        "MaxRequestWorkers": children * threads,
-    }
+        found.update({"MinSpareServers": 1, "MaxSpareServers": children})
+    else:
+        found["ThreadsPerChild"] = threads
+        found.update({"MinSpareThreads": 1, "MaxSpareThreads": children * threads})
+    return found
 
 
 def measure(

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Callable, Optional
 
@@ -39,6 +40,19 @@ def cores():
     """The core of httpd and the core of wrk; None where the machine has only one."""
     found = sorted(os.sched_getaffinity(0))
     return (found[0], found[1]) if len(found) > 1 else (None, None)
+
+
+@contextmanager
+def client_core():
+    """Keeps this process, and servers it starts meanwhile, off the servers' core for a while."""
+    before = os.sched_getaffinity(0)
+    core = cores()[1]
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def run_wrk(
@@ -144,6 +158,11 @@ def measure(
                     % (work.name, mpm, number + 1, rounds, name, reading.rate)
                 )
         for name, server in servers.items():
+            if any(reading.bad_statuses for reading in readings.get(name, ())):
+                text = "error statuses during the load"
+                failures.append(
+                    "%s (%s): %s: %s" % (work.name, mpm, name, server.explain(BenchError(text)))
+                )
             if server.deaths():
                 failures.append(
                     "%s (%s): %d children of %s died" % (work.name, mpm, server.deaths(), name)

@@ -22,13 +22,33 @@ TITLES = {
     "granian": "granian",
 }
 
-# Processes and threads of each MPM: what performance.md measured with.
+# Processes and threads of each MPM: enough for two cores. Spare ones stay.
 SHAPES = {
-    "event": {"StartServers": 2, "ServerLimit": 2, "ThreadsPerChild": 25, "MaxRequestWorkers": 50},
-    "prefork": {"StartServers": 4, "ServerLimit": 4, "MinSpareServers": 1, "MaxRequestWorkers": 4},
+    "event": {
+        "StartServers": 2,
+        "ServerLimit": 2,
+        "ThreadsPerChild": 25,
+        "MaxRequestWorkers": 50,
+        "MinSpareThreads": 1,
+        "MaxSpareThreads": 50,
+    },
+    "prefork": {
+        "StartServers": 4,
+        "ServerLimit": 4,
+        "MaxRequestWorkers": 4,
+        "MinSpareServers": 1,
+        "MaxSpareServers": 4,
+    },
 }
 ONE_CHILD = {
-    "event": {"StartServers": 1, "ServerLimit": 1, "ThreadsPerChild": 25, "MaxRequestWorkers": 25},
+    "event": {
+        "StartServers": 1,
+        "ServerLimit": 1,
+        "ThreadsPerChild": 25,
+        "MaxRequestWorkers": 25,
+        "MinSpareThreads": 1,
+        "MaxSpareThreads": 25,
+    },
     "prefork": {"StartServers": 1, "ServerLimit": 1, "MaxRequestWorkers": 1},
 }
 

@@ -91,6 +91,27 @@ def operations(results: Results) -> str:
     return "## Instructions of single operations, the loop taken off\n\n" + table(head, rows)
 
 
+def system_calls(results: Results) -> str:
+    """System calls of a request, and those that ours makes above the C twin."""
+    found = results["syscalls"]
+    names = shown_peers(found)
+    rows = []
+    for work in WORKLOADS:
+        row = found.get(work.name)
+        if not row:
+            continue
+        cells = [title(work)]
+        cells += [str(sum(row[name].values())) if name in row else "" for name in names]
+        above = ""
+        if "ours" in row and "c" in row:
+            calls = sorted(set(row["ours"]) | set(row["c"]))
+            each = [(name, row["ours"].get(name, 0) - row["c"].get(name, 0)) for name in calls]
+            above = ", ".join("%s %+d" % pair for pair in each if pair[1])
+        rows.append([*cells, above])
+    head = ["workload"] + [TITLES[name] for name in names] + ["ours against C"]
+    return "## System calls of a request (strace, prefork)\n\n" + table(head, rows)
+
+
 def rates(results: Results, mpm: str) -> str:
     """Requests a second and latencies under one MPM."""
     found = {
@@ -231,6 +252,8 @@ def render(results: Results) -> str:
         parts.append(instructions(results))
     if results["operations"]:
         parts.append(operations(results))
+    if results["syscalls"]:
+        parts.append(system_calls(results))
     for mpm in results["mpms"]:
         parts += [
             rates(results, mpm),

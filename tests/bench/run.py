@@ -25,6 +25,7 @@ import pages
 import peers
 import pyhotspots
 import report
+import syscalls
 import upload
 import verify
 from workloads import BY_NAME, WORKLOADS
@@ -48,6 +49,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--callgrind-only", action="store_true", help="instruction counts only")
     parser.add_argument("--no-callgrind", action="store_true")
     parser.add_argument("--operations", action="store_true", help="count single operations too")
+    parser.add_argument("--syscalls", action="store_true", help="count system calls too")
     parser.add_argument("--profile", action="store_true", help="show our costliest functions")
     parser.add_argument(
         "--python-profile", action="store_true", help="show our costliest Python functions"
@@ -180,6 +182,23 @@ def count_instructions(bench, works, options, results, asked) -> None:
             print("## Profile of %s\n\n%s\n" % (name, text))
 
 
+def count_syscalls(bench, works, results, asked) -> None:
+    """Fills results['syscalls'] where strace is there."""
+    for work in works:
+        row = {}
+        for peer in bench.present(work):
+            if peer.name not in asked or peer.name == "granian" or work.kind != "requests":
+                continue
+            try:
+                row[peer.name] = syscalls.measure(peer, work)
+            except (BenchError, OSError) as error:
+                results["errors"].append("%s (strace): %s: %s" % (work.name, peer.name, error))
+        if row:
+            results["syscalls"][work.name] = row
+            sums = ["%s %d" % (name, sum(calls.values())) for name, calls in row.items()]
+            progress("%s: system calls %s" % (work.name, ", ".join(sums)))
+
+
 def profile_python(bench, works, results) -> None:
     """Prints the Python profile of each workload."""
     peer = bench.peers["ours"]
@@ -272,6 +291,7 @@ def main() -> int:
             "mpms": [],
             "instructions": {},
             "operations": {},
+            "syscalls": {},
             "rates": {},
             "memory": {},
             "errors": [],
@@ -298,6 +318,12 @@ def main() -> int:
                 count_instructions(bench, works, options, results, options.peers)
                 if options.operations or not (options.workloads or options.callgrind_only):
                     count_operations(bench, results, options.peers)
+        if options.syscalls or not (options.workloads or options.callgrind_only):
+            if syscalls.available():
+                progress("no system calls: " + syscalls.available())
+                results["missing"]["system calls"] = syscalls.available()
+            else:
+                count_syscalls(bench, works, results, options.peers)
         if options.python_profile:
             profile_python(bench, works, results)
         if not options.callgrind_only:

@@ -7,7 +7,7 @@ from typing import Callable
 
 import pages
 from client import Connection, Response
-from load import cores
+from load import client_core, cores
 from memory import rollup
 from peers import ONE_CHILD, Bench, Peer
 from verify import check, leave_out
@@ -107,7 +107,7 @@ def once(peer: Peer, work: Workload, server, raw: bytes) -> Reading:
     watch = Watch(server.children()[0])
     watch.start()
     try:
-        with Connection(server.port) as connection:
+        with client_core(), Connection(server.port) as connection:
             began = time.monotonic()
             check(peer, work, connection.ask(raw))
             seconds = time.monotonic() - began
