@@ -1,10 +1,8 @@
-"""System calls of one request: strace on `httpd -X`. What callgrind cannot see, and as free of noise."""
+"""System calls of one request: strace on `httpd -X`. What callgrind cannot see, without noise."""
 
 import os
 import re
 import shutil
-import subprocess
-import time
 from collections import Counter
 from typing import Optional
 
@@ -13,7 +11,7 @@ from peers import Peer
 from verify import check, session_requests
 from workloads import Workload
 
-from httpd import BenchError, plain_user
+from httpd import BenchError
 
 WARM_UP = 30
 REQUESTS = 3
@@ -27,47 +25,24 @@ def available() -> Optional[str]:
 def measure(peer: Peer, work: Workload) -> dict[str, int]:
     """The system calls of one request of the main thread, by name: the least of a few requests.
 
-    Raises BenchError when the server does not start, answers wrongly, or cannot be traced.
+    Raises BenchError when the server does not start, answers wrongly or cannot be traced.
     """
-    server = peer.server(work, "prefork", "strace", one_process=True)
-    trace = os.path.join(server.root, "trace")
+    server = peer.server(
+        work, "prefork", "strace", one_process=True, prefix=("strace", "-o", "trace")
+    )
     server.start()
     try:
         with Connection(server.port) as connection:
             raws = session_requests(peer, work, connection)
             for i in range(WARM_UP):
                 check(peer, work, connection.ask(raws[i % len(raws)]))
-            tracer = attach(server.pid, trace)
-            try:
-                for _ in range(REQUESTS + 2):
-                    check(peer, work, connection.ask(raws[0]))
-            finally:
-                tracer.terminate()
-                tracer.wait()
+            for _ in range(REQUESTS + 1):
+                check(peer, work, connection.ask(raws[0]))
     except (BenchError, OSError) as error:
         raise BenchError(server.explain(error)) from error
     finally:
         server.stop(hard=True)
-    return read(trace)
-
-
-def attach(pid: int, trace: str) -> subprocess.Popen:
-    """Starts strace on a process and returns when it listens."""
-    tracer = subprocess.Popen(
-        ["strace", "-p", str(pid), "-o", trace],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        user=plain_user(),
-    )
-    assert tracer.stderr is not None
-    line = tracer.stderr.readline()
-    if "attached" not in line:
-        tracer.wait()
-        raise BenchError("strace: " + line.strip())
-    time.sleep(0.01)
-    return tracer
+    return read(os.path.join(server.root, "trace"))
 
 
 def read(trace: str) -> dict[str, int]:
@@ -80,7 +55,7 @@ def read(trace: str) -> dict[str, int]:
             name = re.match(r"(\w+)\(", line)
             if requests and name:
                 requests[-1][name.group(1)] += 1
-    whole = requests[1:-1]  # the first may be cut short, the last ends with the trace
-    if not whole:
-        raise BenchError("strace saw no whole request")
+    whole = requests[-REQUESTS - 1 : -1]  # the last ends with the trace
+    if len(whole) < REQUESTS:
+        raise BenchError("strace saw only %d whole requests" % len(whole))
     return dict(min(whole, key=lambda calls: sum(calls.values())))

@@ -119,14 +119,14 @@ def session(kind: str, targets: tuple[Target, ...], one_process: bool = False) -
     )
 
 
-def body_row(name: str, title: str, twin: str, **kw) -> Workload:
-    """A row about moving a large body, held against C."""
+def body_row(name: str, title: str, twin: str, *more: str, **kw) -> Workload:
+    """A row about moving a large body, held against C; `more` are directives of both sides."""
     kw.setdefault("request", Request("/" + name))
     return Workload(
         name=name,
         title=title,
-        c=("SetHandler cref-" + twin, 'CrefFile "{htdocs}/million.bin"'),
-        python=handler(twin.replace("-", "_")),
+        c=("SetHandler cref-" + twin, 'CrefFile "{htdocs}/million.bin"', *more),
+        python=handler(twin.replace("-", "_"), *more),
         targets=(rate(0.95, "c"),),
         batch=30,
         heavy=True,
@@ -330,7 +330,7 @@ WORKLOADS = (
     ),
     body_row("write-1m", "1 MiB in one write", "write-one"),
     body_row("write-64", "1 MiB in 64 unflushed writes", "write-many"),
-    body_row("sendfile", "1 MiB with sendfile", "sendfile"),
+    body_row("sendfile", "1 MiB with sendfile", "sendfile", "EnableSendfile On"),
     body_row(
         "post",
         "POST of 64 KiB, read whole",
