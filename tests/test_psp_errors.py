@@ -143,6 +143,13 @@ def test_exceptions_behind_the_exception(fails):
     assert "direct cause" in text
 
 
+def test_endless_recursion(fails):
+    text = fails("<%-- a\n--%><%\ndef f(n):\n    return f(n + 1)\n\n%>\n<%= f(0) %>\n")
+    assert "<%= f(0) %>" in entry(text, "page.psp", 7)
+    assert "return f(n + 1)" in entry(text, "page.psp", 4)
+    assert "RecursionError" in text
+
+
 def test_a_page_in_another_encoding(fails):
     text = fails('<%@ page encoding="latin-1" %>\né <%= nothing %>'.encode("latin-1"))
     assert "é <%= nothing %>" in entry(text, "page.psp", 2)
@@ -381,8 +388,8 @@ def test_every_page_compiles_or_fails_at_a_place(fetch, seed):
             continue
         assert kind == "SyntaxError", (page, outcome)
         name, line, offset, excerpt = place
-        page = page.split("\0")[0]  # as ever, a NUL ends it
-        lines = page.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        read = page.split("\0")[0]  # as ever, a NUL ends it
+        lines = read.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         assert name in ("__psp__", "/nowhere"), (page, outcome)
         assert 1 <= line <= len(lines), (page, outcome)
         assert excerpt.split("\0")[0].rstrip("\n") == lines[line - 1], (page, outcome)

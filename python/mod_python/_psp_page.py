@@ -190,6 +190,9 @@ def _reword(error, program, origins):
     return type(error)(message, (name, own_line, own_offset, text))
 
 
+_MOST_ENTRIES = 100
+
+
 def lead_back(error, page):
     """Makes the tracebacks of the exception and of those behind it show the page's own lines."""
     codes = set(_codes(page.code))
@@ -206,13 +209,17 @@ def lead_back(error, page):
         while entry is not None:
             entries.append(entry)
             entry = entry.tb_next
-        if not any(entry.tb_frame.f_code in codes for entry in entries):
+        ours = [at for at, entry in enumerate(entries) if entry.tb_frame.f_code in codes]
+        if not ours:
             continue
         if origins is None:
             origins = _origins(page)
+        # Of an endless recursion both ends will do; each entry made costs a compilation.
+        ours = {*ours[:_MOST_ENTRIES], *ours[-_MOST_ENTRIES:]}
         following = None
-        for entry in reversed(entries):
-            if entry.tb_frame.f_code in codes:
+        for at in range(len(entries) - 1, -1, -1):
+            entry = entries[at]
+            if at in ours:
                 made = _entry(entry, origins, page)
                 made.tb_next = following
             else:
