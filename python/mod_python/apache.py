@@ -7,9 +7,12 @@
         req.write("Hello World!")
         return apache.OK
 
-Functions and classes come from the built-in module `_apache`; numbers from httpd's headers. Modules that
-only some programs reach through this one (traceback, pdb ...) are imported when they are asked for.
+Functions and classes come from the built-in module `_apache`; numbers from httpd's headers. Modules
+that only some programs reach through this one (traceback, pdb ...) are imported when they are asked
+for.
 """
+
+# ruff: noqa: F401  (programs reach all of these through here)
 
 import os
 import sys
@@ -29,15 +32,17 @@ from _apache import (
     stat,
     table,
 )
+
 from mod_python._callback import CallBack, _path_cache, _path_cache_lock
 from mod_python._constants import *  # noqa: F403
 from mod_python._importer import import_module, module_mtime
 
 make_table = table
 
-# Set by init(), which the module calls when it enters an interpreter for the first time.
-interpreter = None
+# Set by init(), which the module calls when it enters an interpreter for the first time. The name,
+# `interpreter`, is asked for each time: several may stand for Python's main interpreter.
 main_server = None
+_first_name = None
 _callback = None
 
 _LAZY_MODULES = ("traceback", "pdb", "inspect", "importlib")
@@ -45,6 +50,9 @@ _CGI_NAMES = ("NullIO", "CGIStdin", "CGIStdout", "build_cgi_env", "setup_cgi", "
 
 
 def __getattr__(name):
+    if name == "interpreter":
+        # A thread that a program made has no name of its own.
+        return _apache._interpreter_name() or _first_name
     if name in _LAZY_MODULES:
         import importlib
 
@@ -62,13 +70,13 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *_LAZY_MODULES, *_CGI_NAMES, "escape"})
+    return sorted({*globals(), *_LAZY_MODULES, *_CGI_NAMES, "escape", "interpreter"})
 
 
 def init(name, server):
     """Set this interpreter up and return its dispatcher. Called by the module."""
-    global interpreter, main_server, _callback
-    interpreter = name
+    global main_server, _callback, _first_name  # noqa: PLW0603
+    _first_name = name
     main_server = server
     sys.argv = ["mod_python"]
     _callback = CallBack()
@@ -77,14 +85,14 @@ def init(name, server):
 
 def register_cleanup(f, data=None):
     """Call f(data) when this child exits. Raises ValueError when f is not callable."""
-    _apache.register_cleanup(interpreter, main_server, f, data)
+    _apache.register_cleanup(__getattr__("interpreter"), main_server, f, data)
 
 
 def resolve_object(module, obj_str, arg=None, silent=0):
     """Return an object of a module by its dotted name.
 
-    Classes on the way are instantiated with arg. A missing object raises AttributeError, or is None when
-    silent is true.
+    Classes on the way are instantiated with arg. A missing object raises AttributeError, or is None
+    when silent is true.
     """
     obj = module
     for position, name in enumerate(obj_str.split(".")):
@@ -101,4 +109,4 @@ def resolve_object(module, obj_str, arg=None, silent=0):
     return obj
 
 
-__all__ = [name for name in globals() if not name.startswith("_")]
+__all__ = [name for name in (*globals(), "interpreter") if not name.startswith("_")]

@@ -12,8 +12,8 @@ use super::requestobject::RequestObject;
 use super::serverobject::ServerObject;
 use super::tableobject::{TableIterator, TableObject};
 use super::{
-    child_cleanup, config_tree as tree, errors, file_stamp, forms, global_lock, parse_qs,
-    request_options, text,
+    child_cleanup, config_tree as tree, errors, file_stamp, forms, global_lock, importing,
+    parse_qs, request_options, text,
 };
 use crate::httpd::{constants, finfo, log, mpm, Error};
 use crate::interpreter::{registry, thread};
@@ -172,6 +172,10 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(exists_config_define, module)?)?;
     module.add_function(wrap_pyfunction!(stat, module)?)?;
     module.add_function(wrap_pyfunction!(expr, module)?)?;
+    module.add_function(wrap_pyfunction!(importing::_interpreter_name, module)?)?;
+    module.add_function(wrap_pyfunction!(importing::_is_main_interpreter, module)?)?;
+    module.add_function(wrap_pyfunction!(importing::_set_contents, module)?)?;
+    module.add_function(wrap_pyfunction!(importing::_modules_changed, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_lock, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_trylock, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_unlock, module)?)?;

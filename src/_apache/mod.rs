@@ -13,6 +13,7 @@ pub mod finfoobject;
 pub mod forms;
 pub mod global_lock;
 pub mod hlistobject;
+pub mod importing;
 pub mod instance_dict;
 pub mod lease;
 pub mod parse_qs;

@@ -378,17 +378,13 @@ impl<'p> Cmd<'p> {
             let is_htaccess = (*cmd).pool == (*cmd).temp_pool;
             let dir = &mut *(dir as *mut DirConfig<'_>);
             dir.is_blank = false;
-            let mut this = Self {
+            Self {
                 raw: cmd,
                 pool,
                 dir,
                 at_server_level: (*cmd).path.is_null() && !is_htaccess,
                 is_htaccess,
-            };
-            if !is_htaccess {
-                this.server().is_used = true;
             }
-            this
         }
     }
 
@@ -402,6 +398,13 @@ impl<'p> Cmd<'p> {
         unsafe {
             let server = (*(*self.raw).server).module_config;
             &mut *(ffi::get_module_config(server, ffi::module_record()) as *mut ServerConfig<'p>)
+        }
+    }
+
+    /// Python code runs in this server because of the directive.
+    fn note_python(&mut self) {
+        if !self.is_htaccess {
+            self.server().runs_python = true;
         }
     }
 
@@ -438,6 +441,7 @@ impl<'p> Cmd<'p> {
         if entries.is_empty() {
             return;
         }
+        self.note_python();
         let pool = self.pool;
         let join = |old: Option<&[Entry<'p>]>| match old {
             None => pool.alloc_slice(entries),
@@ -604,6 +608,7 @@ unsafe fn filter(
                 is_input,
             };
             cmd.dir.filters.push(cmd.pool, row);
+            cmd.note_python();
             Ok(())
         })
     }
@@ -695,12 +700,33 @@ macro_rules! setting {
 }
 
 setting!(python_path, python_path, text);
-setting!(python_interpreter, interpreter, text);
 setting!(python_auto_reload, auto_reload, flag);
 setting!(python_debug, debug, flag);
 setting!(python_enable_pdb, enable_pdb, flag);
 setting!(python_interp_per_directive, interp_per_directive, flag);
 setting!(python_optimize, optimize, flag);
+
+unsafe extern "C" fn python_interpreter(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    name: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            let pool = cmd.pool;
+            let name = pool.cstr(arg(name).to_bytes());
+            cmd.dir.settings.interpreter = Some(name);
+            if cmd.at_server_level {
+                cmd.server().settings.interpreter = Some(name);
+            }
+            if !cmd.is_htaccess {
+                cmd.server().interpreters.push(pool, name);
+            }
+            Ok(())
+        })
+    }
+}
 
 // Stored per directory only. (directives.md 1.3)
 unsafe extern "C" fn python_interp_per_directory(

@@ -49,7 +49,8 @@ impl<'p> DirConfig<'p> {
 }
 
 impl<'p> ServerConfig<'p> {
-    /// What a virtual host inherits from the main server. PythonImport entries stay each server's own.
+    /// What a virtual host inherits from the main server. PythonImport entries and what
+    /// tells how Python is used stay each server's own.
     pub fn merge(pool: &'p Pool, base: &Self, new: &Self) -> Self {
         Self {
             settings: Settings::merge(&base.settings, &new.settings),
@@ -58,7 +59,8 @@ impl<'p> ServerConfig<'p> {
             imports: new.imports,
             python_home: base.python_home.or(new.python_home),
             interp_per_server: base.interp_per_server.or(new.interp_per_server),
-            is_used: new.is_used,
+            interpreters: new.interpreters,
+            runs_python: new.runs_python,
         }
     }
 }

@@ -129,8 +129,11 @@ pub struct ServerConfig<'p> {
     pub imports: Overlay<'p, Import<'p>>,
     pub python_home: Option<&'p CStr>,
     pub interp_per_server: Option<InterpPerServer>,
-    /// Whether any Python directive stands in this server's configuration, sections included.
-    pub is_used: bool,
+    /// Names that PythonInterpreter gives anywhere in this server's configuration.
+    pub interpreters: Overlay<'p, &'p CStr>,
+    /// Whether a directive that runs Python code stands in this server's configuration, sections
+    /// included.
+    pub runs_python: bool,
 }
 
 impl<'p> DirConfig<'p> {
@@ -220,7 +223,8 @@ impl<'p> ServerConfig<'p> {
             imports: Overlay::Empty,
             python_home: None,
             interp_per_server: None,
-            is_used: false,
+            interpreters: Overlay::Empty,
+            runs_python: false,
         }
     }
 

@@ -8,7 +8,7 @@ use super::{callback, cleanup, interpreter_for};
 use crate::_apache::{child_cleanup, request_config, text};
 use crate::config::{Import, ServerConfig};
 use crate::httpd::{locks, log, mpm, Pool, Server};
-use crate::interpreter::{self, registry, Start};
+use crate::interpreter::{self, Start};
 
 /// Whether httpd runs as one process, in which a debugger makes sense.
 pub fn is_one_process() -> bool {
@@ -36,9 +36,7 @@ pub fn init(pool: &Pool, server: &Server, inittab: fn()) {
         log::main_server(log::Level::Crit, &format!("MP0101: {error}"));
         return;
     }
-    for name in interpreter_for::main_names(server) {
-        registry::alias_main(&name);
-    }
+    interpreter_for::apply_plan();
     import(server);
     extern "C" fn child_over(_: *mut std::ffi::c_void) -> crate::httpd::pool::CleanupStatus {
         crate::httpd::guard::guard("child cleanup", (), || {
@@ -56,7 +54,7 @@ pub fn init(pool: &Pool, server: &Server, inittab: fn()) {
 /// PythonImport entries of all servers, the last one of each first. (directives.md 1.10)
 fn import(main: &Server) {
     for server in std::iter::successors(Some(main), |server| server.next()) {
-        let Some(config) = ServerConfig::of(server) else {
+        let Some(config) = interpreter_for::own_config(main, server) else {
             continue;
         };
         let mut imports = Vec::new();
@@ -71,7 +69,7 @@ fn import(main: &Server) {
 }
 
 fn import_one(config: &ServerConfig<'_>, import: &Import<'_>) -> bool {
-    let interpreter = match registry::get(import.interpreter) {
+    let interpreter = match interpreter_for::get(import.interpreter) {
         Ok(interpreter) => interpreter,
         Err(error) => {
             log::main_server(log::Level::Err, &format!("directive_PythonImport: {error}"));

@@ -46,6 +46,8 @@ pub unsafe extern "C" fn post_config(
             };
             component(format!("mod_python/{}", env!("CARGO_PKG_VERSION")));
             component(format!("Python/{PYTHON_VERSION}"));
+            let plan = dispatch::interpreter_for::plan(server);
+            log::startup_quiet(server, log::Level::Notice, &format!("mod_python: {plan}"));
             match make_locks(pool, server) {
                 Ok(()) => ffi::OK as c_int,
                 Err(message) => {

@@ -13,6 +13,7 @@ pub mod filter;
 pub mod finfo;
 pub mod global_mutex;
 pub mod guard;
+pub mod listen;
 pub mod locks;
 pub mod log;
 pub mod mime;

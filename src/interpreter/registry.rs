@@ -10,18 +10,20 @@ use pyo3::prelude::*;
 
 use super::{thread, GilCell};
 
-/// One CPython interpreter of this child; made on first use and never destroyed.
+/// A CPython interpreter of this child under one of its names; made on first use, never destroyed.
+///
+/// Several names may stand for the main interpreter: each has a record of its own, which differs from
+/// the others in nothing but the name.
 pub struct Interpreter {
-    /// Its number, which indexes each thread's table of thread states.
+    /// The CPython interpreter's number, which indexes each thread's table of thread states.
     pub index: usize,
-    /// The name it was made for.
     pub name: CString,
     pub(super) state: *mut ffi::PyInterpreterState,
-    /// What the layer above keeps with it, made when it is first entered.
-    pub callback: GilCell<Option<Py<PyAny>>>,
+    /// What the layer above keeps with the CPython interpreter, made when it is first entered.
+    pub callback: &'static GilCell<Option<Py<PyAny>>>,
 }
 
-// SAFETY: the state pointer is only handed to CPython, under the GIL.
+// SAFETY: the state pointer is only handed to CPython, which takes it on any thread.
 unsafe impl Send for Interpreter {}
 // SAFETY: as above; `callback` is guarded by the GIL.
 unsafe impl Sync for Interpreter {}
@@ -53,7 +55,13 @@ pub struct MakeError {
 pub(super) unsafe fn adopt_main() {
     // SAFETY: the GIL is held (caller).
     let state = unsafe { ffi::PyInterpreterState_Get() };
-    let main = leak(0, super::c_string("main_interpreter"), state);
+    let callback = Box::leak(Box::new(GilCell::new(None)));
+    let main = leak(Interpreter {
+        index: 0,
+        name: super::c_string("main_interpreter"),
+        state,
+        callback,
+    });
     MAIN.store(std::ptr::from_ref(main).cast_mut(), Ordering::Release);
     *REGISTRY.write() = Some(Registry {
         by_name: HashMap::from([(main.name.clone(), main)]),
@@ -63,13 +71,8 @@ pub(super) unsafe fn adopt_main() {
     unsafe { thread::adopt_current(main) };
 }
 
-fn leak(index: usize, name: CString, state: *mut ffi::PyInterpreterState) -> &'static Interpreter {
-    Box::leak(Box::new(Interpreter {
-        index,
-        name,
-        state,
-        callback: GilCell::new(None),
-    }))
+fn leak(interpreter: Interpreter) -> &'static Interpreter {
+    Box::leak(Box::new(interpreter))
 }
 
 /// The child's main interpreter; `None` before Python was started.
@@ -81,7 +84,14 @@ pub fn main() -> Option<&'static Interpreter> {
 /// Makes a name stand for the main interpreter.
 pub fn alias_main(name: &CStr) {
     if let (Some(main), Some(registry)) = (main(), REGISTRY.write().as_mut()) {
-        registry.by_name.insert(name.to_owned(), main);
+        registry.by_name.entry(name.to_owned()).or_insert_with(|| {
+            leak(Interpreter {
+                index: main.index,
+                name: name.to_owned(),
+                state: main.state,
+                callback: main.callback,
+            })
+        });
     }
 }
 
@@ -131,8 +141,12 @@ fn make(name: &CStr) -> Result<&'static Interpreter, MakeError> {
         let index = registry.count;
         registry.count += 1;
         // SAFETY: the state just made belongs to a live interpreter.
-        let interpreter = leak(index, name.to_owned(), unsafe {
-            ffi::PyThreadState_GetInterpreter(state)
+        let state_of_interpreter = unsafe { ffi::PyThreadState_GetInterpreter(state) };
+        let interpreter = leak(Interpreter {
+            index,
+            name: name.to_owned(),
+            state: state_of_interpreter,
+            callback: Box::leak(Box::new(GilCell::new(None))),
         });
         thread::keep(interpreter, state);
         registry.by_name.insert(name.to_owned(), interpreter);
@@ -140,14 +154,8 @@ fn make(name: &CStr) -> Result<&'static Interpreter, MakeError> {
     })
 }
 
-/// All names and the index of the interpreter each stands for.
-pub fn names() -> Vec<(CString, usize)> {
-    let registry = REGISTRY.read();
-    let mut names: Vec<_> = registry
-        .iter()
-        .flat_map(|registry| registry.by_name.iter())
-        .map(|(name, interpreter)| (name.clone(), interpreter.index))
-        .collect();
-    names.sort();
-    names
+/// Whether the running code is in CPython's main interpreter.
+pub fn is_main_current(_py: Python<'_>) -> bool {
+    // SAFETY: the GIL is held.
+    unsafe { ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main() }
 }

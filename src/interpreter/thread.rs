@@ -18,10 +18,25 @@ use super::Interpreter;
 thread_local! {
     /// This thread's state for each interpreter, by index.
     static STATES: RefCell<Vec<*mut ffi::PyThreadState>> = const { RefCell::new(Vec::new()) };
-    /// The state this thread is attached with, through us; null when it is detached.
-    static CURRENT: Cell<*mut ffi::PyThreadState> = const { Cell::new(null_mut()) };
+    /// What this thread is attached to, through us.
+    static CURRENT: Cell<Current> = const { Cell::new(Current::NONE) };
     /// What [`go`] is to run: a `&mut dyn FnMut(Python)` in two words.
     static JOB: Cell<Option<[*mut c_void; 2]>> = const { Cell::new(None) };
+}
+
+/// A thread's attachment.
+#[derive(Clone, Copy)]
+struct Current {
+    /// Null when the thread is detached.
+    state: *mut ffi::PyThreadState,
+    interpreter: Option<&'static Interpreter>,
+}
+
+impl Current {
+    const NONE: Self = Self {
+        state: null_mut(),
+        interpreter: None,
+    };
 }
 
 /// The C entry of [`go`].
@@ -63,6 +78,12 @@ pub(super) unsafe fn adopt_current(main: &'static Interpreter) {
     keep(main, unsafe { ffi::PyEval_SaveThread() });
 }
 
+/// The interpreter this thread is in, by the name it was entered under; `None` on a thread that
+/// Python made, and on one that let go of the GIL.
+pub fn current() -> Option<&'static Interpreter> {
+    CURRENT.get().interpreter
+}
+
 /// Remembers this thread's state for an interpreter.
 pub(super) fn keep(interpreter: &Interpreter, state: *mut ffi::PyThreadState) {
     STATES.with_borrow_mut(|states| {
@@ -87,7 +108,7 @@ fn state(interpreter: &'static Interpreter) -> *mut ffi::PyThreadState {
 fn make_state(interpreter: &'static Interpreter) -> *mut ffi::PyThreadState {
     // CPython binds a thread to the first state made on it, for PyGILState's sake. That is to be the
     // main interpreter's, so that extensions that use PyGILState find the one that serves there.
-    if interpreter.index != 0 && CURRENT.get().is_null() {
+    if interpreter.index != 0 && CURRENT.get().state.is_null() {
         if let Some(main) = super::registry::main() {
             state(main);
         }
@@ -97,7 +118,7 @@ fn make_state(interpreter: &'static Interpreter) -> *mut ffi::PyThreadState {
     // interpreter it is of.
     let state = unsafe {
         if interpreter.index == 0
-            && CURRENT.get().is_null()
+            && CURRENT.get().state.is_null()
             && ffi::PyGILState_GetThisThreadState().is_null()
         {
             ffi::PyGILState_Ensure();
@@ -117,22 +138,25 @@ fn make_state(interpreter: &'static Interpreter) -> *mut ffi::PyThreadState {
 #[inline]
 pub fn enter<R>(interpreter: &'static Interpreter, body: impl FnOnce(Python<'_>) -> R) -> R {
     let state = state(interpreter);
-    let outer = CURRENT.replace(state);
+    let outer = CURRENT.replace(Current {
+        state,
+        interpreter: Some(interpreter),
+    });
     // SAFETY: `state` belongs to this thread and is not in use: `outer` is, or nothing is.
     unsafe {
-        if outer.is_null() {
+        if outer.state.is_null() {
             ffi::PyEval_RestoreThread(state);
-        } else if outer != state {
+        } else if outer.state != state {
             ffi::PyThreadState_Swap(state);
         }
     }
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| trampoline(body)));
     // SAFETY: the same state is current again, whatever happened inside.
     unsafe {
-        if outer.is_null() {
+        if outer.state.is_null() {
             ffi::PyEval_SaveThread();
-        } else if outer != state {
-            ffi::PyThreadState_Swap(outer);
+        } else if outer.state != state {
+            ffi::PyThreadState_Swap(outer.state);
         }
     }
     CURRENT.set(outer);
@@ -188,13 +212,13 @@ pub fn detach<R>(py: Python<'_>, body: impl FnOnce() -> R) -> R {
             SameThread((self.0)())
         }
     }
-    struct Restore(*mut ffi::PyThreadState);
+    struct Restore(Current);
     impl Drop for Restore {
         fn drop(&mut self) {
             CURRENT.set(self.0);
         }
     }
-    let _restore = Restore(CURRENT.replace(null_mut()));
+    let _restore = Restore(CURRENT.replace(Current::NONE));
     let body = SameThread(body);
     py.detach(move || body.call()).0
 }

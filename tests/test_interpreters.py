@@ -1,0 +1,219 @@
+"""Interpreters: which name an event has, which CPython interpreter it stands for, and isolation."""
+
+import json
+
+import pytest
+
+from pyhttpd import Site, client
+
+# Says where it runs: `sys` tells the interpreters of one child apart.
+WHERE = """
+    import json, os, sys, threading
+    from mod_python import apache
+
+    def where(req):
+        return {"req": req.interpreter, "apache": apache.interpreter, "pid": os.getpid(),
+                "interpreter": id(sys), "thread": threading.get_ident(), "phase": req.phase}
+
+    def handler(req):
+        req.content_type = "application/json"
+        req.write(json.dumps(where(req)))
+        return apache.OK
+"""
+
+
+def section(name, directives, directory="@root@/htdocs"):
+    return (
+        f"<Directory {directory}/{name}>\n  SetHandler mod_python\n  PythonHandler where\n"
+        f"  {directives}\n</Directory>\n"
+    )
+
+
+NAMED = "".join(
+    section(name, f"PythonInterpreter {interpreter}")
+    for name, interpreter in (
+        ("main", "main_interpreter"),
+        ("a", "a"),
+        ("also-a", "a"),
+        ("b", "b"),
+    )
+) + section("server", "")
+FILES = {
+    f"{name}/where.py": WHERE for name in ("main", "a", "also-a", "b", "server", "per", "per/sub")
+}
+SITE = Site(
+    conf=NAMED
+    + section("per", "PythonInterpPerDirectory On")
+    + section("directive", "PythonInterpPerDirective On"),
+    files={**FILES, "directive/where.py": WHERE, "directive/sub/x": ""},
+    threads=1,
+)
+
+
+def ask(server, path, host="localhost"):
+    answer = client.get(server.port, path, host=host)
+    assert answer.status == 200, answer.text
+    return json.loads(answer.text)
+
+
+def test_names_are_told(server):
+    for path, name in (
+        ("/main/", "main_interpreter"),
+        ("/a/", "a"),
+        ("/also-a/", "a"),
+        ("/b/", "b"),
+        ("/server/", "localhost"),
+        ("/per/x", f"{server.htdocs}/per/"),
+        ("/per/sub/x", f"{server.htdocs}/per/sub/"),
+        ("/directive/sub/x", f"{server.htdocs}/directive/"),
+    ):
+        found = ask(server, path)
+        assert (found["req"], found["apache"]) == (name, name)
+
+
+def test_named_interpreters_are_isolated(server):
+    # In both orders: a thread that served a named interpreter first must not take its thread state
+    # for the main interpreter's.
+    found = [
+        ask(server, path) for path in ("/a/", "/main/", "/b/", "/also-a/", "/main/", "/server/")
+    ]
+    a, main, b, also_a, main_again, of_server = (one["interpreter"] for one in found)
+    assert len({a, main, b}) == 3
+    assert also_a == a
+    assert main_again == main
+    # The one server there is: its name stands for the main interpreter.
+    assert of_server == main
+
+
+def test_a_thread_may_serve_a_named_interpreter_first(make_server, watch):
+    # PythonImport makes the interpreter on another thread, so the worker meets it without having
+    # met the main one. CPython binds a thread to its first thread state: it must be the main one's.
+    with make_server(Site(conf=NAMED + "PythonImport json a\n", files=FILES, threads=1)) as server:
+        watch(server)
+        a, main, again = (ask(server, path)["interpreter"] for path in ("/a/", "/main/", "/a/"))
+        assert a != main
+        assert again == a
+
+
+def vhost(name, inside="", port="@port@"):
+    return (
+        f"<VirtualHost *:{port}>\n  ServerName {name}\n  DocumentRoot @root@/htdocs\n"
+        f"{inside}</VirtualHost>\n"
+    )
+
+
+HANDLERS = section("server", "")
+PER_SERVER = {
+    # (configuration, ServerNames of the main interpreter, other names, what the start-up line says)
+    "no virtual hosts": (HANDLERS, {"localhost"}, set(), "localhost"),
+    "one of two": (
+        vhost("a.test", HANDLERS) + vhost("b.test"),
+        {"a.test"},
+        set(),
+        "main_interpreter, a.test; with an interpreter of their own: none",
+    ),
+    "two of two": (
+        vhost("a.test", HANDLERS) + vhost("b.test", HANDLERS),
+        set(),
+        {"a.test", "b.test"},
+        "main_interpreter; with an interpreter of their own: a.test, b.test",
+    ),
+    # What concerns the process or only prepares is no reason for another interpreter.
+    "options outside": (
+        "PythonOption x y\nPythonDebug Off\nPythonOptimize Off\n"
+        + vhost("a.test", HANDLERS)
+        + vhost("b.test"),
+        {"a.test"},
+        set(),
+        "main_interpreter, a.test; with",
+    ),
+    "directives outside, one virtual host": (
+        HANDLERS + vhost("a.test"),
+        {"a.test"},
+        set(),
+        "main_interpreter, a.test; with",
+    ),
+    "directives outside, two virtual hosts": (
+        HANDLERS + vhost("a.test") + vhost("b.test"),
+        set(),
+        {"a.test", "b.test"},
+        "with an interpreter of their own: a.test, b.test",
+    ),
+    "directives outside, main server reached": (
+        HANDLERS + vhost("a.test", port="1"),
+        set(),
+        {"localhost"},
+        "with an interpreter of their own: a.test, localhost",
+    ),
+    "same name twice": (
+        vhost("a.test", HANDLERS) + vhost("a.test", HANDLERS),
+        {"a.test"},
+        set(),
+        "main_interpreter, a.test; with",
+    ),
+    "On": (
+        "PythonInterpPerServer On\n" + vhost("a.test", HANDLERS),
+        set(),
+        {"a.test"},
+        "On; the main interpreter serves main_interpreter; with",
+    ),
+    "Off": (
+        "PythonInterpPerServer Off\n" + vhost("a.test", HANDLERS) + vhost("b.test", HANDLERS),
+        {"a.test", "b.test"},
+        set(),
+        "Off; the main interpreter serves main_interpreter, a.test, b.test",
+    ),
+    "explicit names": (
+        vhost("a.test", HANDLERS + section("a", "PythonInterpreter mine")),
+        {"a.test"},
+        set(),
+        "main_interpreter, a.test; with an interpreter of their own: mine",
+    ),
+}
+
+
+@pytest.mark.parametrize("which", PER_SERVER)
+def test_interpreters_per_server(which, make_server, watch):
+    conf, of_main, own, said = PER_SERVER[which]
+    files = {
+        **FILES,
+        "main/.htaccess": "PythonInterpreter main_interpreter\nSetHandler mod_python\n"
+        "PythonHandler where\n",
+    }
+    with make_server(Site(conf=conf, files=files, threads=1)) as server:
+        watch(server)
+        server.log.wait_for("mod_python: PythonInterpPerServer .*" + said)
+        main = ask(server, "/main/", "a.test")["interpreter"]
+        seen = {main}
+        for name in sorted(of_main | own):
+            found = ask(server, "/server/", name)
+            assert (found["req"], found["apache"]) == (name, name)
+            if name in of_main:
+                assert found["interpreter"] == main
+            else:
+                assert found["interpreter"] not in seen
+                seen.add(found["interpreter"])
+
+
+def test_htaccess_of_another_host_is_apart(make_server, watch):
+    # The configuration has Python for a.test only; b.test brings its own in an .htaccess file.
+    files = {
+        **FILES,
+        "b/.htaccess": "SetHandler mod_python\nPythonHandler where\n",
+    }
+    conf = vhost("a.test", HANDLERS) + vhost("b.test")
+    with make_server(Site(conf=conf, files=files, threads=1)) as server:
+        watch(server)
+        a, b = ask(server, "/server/", "a.test"), ask(server, "/b/", "b.test")
+        assert (a["req"], b["req"]) == ("a.test", "b.test")
+        assert a["interpreter"] != b["interpreter"]
+
+
+def test_only_one_value_for_the_process(make_server):
+    for conf, said in (
+        ("PythonInterpPerServer Maybe\n", "Auto, On or Off"),
+        (vhost("a.test", "PythonInterpPerServer On\n"), "concerns the whole process"),
+    ):
+        checked = make_server(Site(conf=conf)).configtest()
+        assert checked.returncode != 0
+        assert said in checked.stdout
