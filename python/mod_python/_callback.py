@@ -1,13 +1,15 @@
 """The dispatcher's Python half: what is slow and rare, so that Rust need not do it.
 
-The module calls `load` when a handler has to be imported or looked at again, and `ReportError` when an
-exception escapes. The published names of the original's dispatcher are kept.
+The module calls `load` when a handler has to be imported or looked at again, and `ReportError` when
+an exception escapes. The published names of the original's dispatcher are kept.
 """
 
+import re
 import sys
 import threading
 
 import _apache
+
 from mod_python import _importer
 
 _path_cache = {}
@@ -17,31 +19,49 @@ _path_cache_lock = threading.Lock()
 class CallBack:
     """What the module keeps of an interpreter; made by apache.init()."""
 
-    def load(self, module_name, python_path=None, directory=None, autoreload=True, log=False, names=None):
-        """Set sys.path up and import a handler's module; return (module, key in sys.modules).
+    def load(
+        self,
+        module_name,
+        python_path=None,
+        directory=None,
+        autoreload=True,
+        log=False,
+        names=None,
+    ):
+        """Set sys.path up and import a handler's module; return what `_importer.load` does.
 
         python_path is the text of PythonPath in force; without one, directory goes to the front of
         sys.path. names are those a PythonPath may use besides the module `apache`.
         """
         if python_path is not None:
             self.set_path(python_path, names)
-            return _importer.import_module(module_name, autoreload, log), module_name
-        if directory and directory not in sys.path:
+            directory = None
+        elif directory and directory not in sys.path:
             sys.path.insert(0, directory)
-        return _importer.import_from(module_name, directory, autoreload, log)
+        return _importer.load(module_name, directory, autoreload, log)
 
     def set_path(self, text, names=None):
-        """Evaluate a PythonPath the first time this text is met; its items replace sys.path's."""
+        """Evaluate a PythonPath the first time this text is met; its items replace sys.path's.
+
+        Raises what the expression raises, and TypeError where it gives no list of strings.
+        """
         with _path_cache_lock:
             if text not in _path_cache:
                 from mod_python import apache
 
-                path = eval(text, dict(vars(apache)), dict(names or {}))
-                sys.path[:] = path
+                known = {**vars(apache), "interpreter": apache.interpreter}
+                path = eval(text, known, dict(names or {}))
+                # A lone string would be taken apart into its characters.
+                items = [] if isinstance(path, (str, bytes)) else list(path)
+                if not items or not all(isinstance(item, str) for item in items):
+                    raise TypeError(
+                        "PythonPath must give a list of strings, and %s gives %r" % (text, path)
+                    )
+                sys.path[:] = items
                 _path_cache[text] = None
 
     def import_at_start(self, name, python_path=None, log=False):
-        """PythonImport: import a module, and call its function without arguments if one is named."""
+        """PythonImport: import a module, and call its function if one is named."""
         if python_path is not None:
             self.set_path(python_path)
         module_name, _, function = name.partition("::")
@@ -63,10 +83,10 @@ class CallBack:
             sys.settrace(None)
 
     def IncludeDispatch(self, fltr, tag, code):
-        """SSI: evaluate or execute the code of a tag; what eval gives is written, unless it is None.
+        """SSI: evaluate or execute the code of a tag; what eval gives is written, unless None.
 
-        The names are those of req.ssi_globals, which earlier phases may have filled and all tags of the
-        request share. `filter` in there is the filter while the tag runs.
+        The names are those of req.ssi_globals, which earlier phases may have filled and all tags of
+        the request share. `filter` in there is the filter while the tag runs.
         """
         req = fltr.req
         names = getattr(req, "ssi_globals", None)
@@ -119,6 +139,7 @@ class CallBack:
             # An exception whose own methods raise: its name and place are still worth something.
             chunks = ["Traceback (most recent call last):\n", *_safe_tb(traceback, etb)]
             chunks.append("%s: <unprintable: %r>\n" % (etype.__name__, type(error)))
+        chunks.extend(_advice(evalue))
         for chunk in chunks:
             text = "%s %s: %s" % (phase, hname, chunk[:-1] if chunk.endswith("\n") else chunk)
             if req is not None:
@@ -131,7 +152,7 @@ class CallBack:
             return 500
         from html import escape
 
-        page = ["\n<pre>\nMod_python error: \"%s %s\"\n\n" % (escape(phase), escape(hname))]
+        page = ['\n<pre>\nMod_python error: "%s %s"\n\n' % (escape(phase), escape(hname))]
         page.extend(escape(chunk) + "\n" for chunk in chunks)
         page.append("</pre>\n")
         text = "".join(page).encode("utf-8", "backslashreplace")
@@ -148,6 +169,30 @@ class CallBack:
             # The client is gone, and the error is in the log.
             return 500
         return -2
+
+
+# How extension modules say that they know one interpreter only: CPython, Cython, numpy, PyO3.
+_REFUSAL = re.compile(
+    r"sub-?interpreters?\b|once per (interpreter )?process|one interpreter per process", re.I
+)
+
+
+def _advice(error):
+    """What to do about a module in C that refuses a sub-interpreter, as lines of the report."""
+    if _apache._is_main_interpreter():
+        return
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, ImportError) and _REFUSAL.search(error.msg or ""):
+            yield (
+                "MP0106: a module in C works in Python's main interpreter only, and this is "
+                "%r, one of its own. Say `PythonInterpreter main_interpreter` where the handler "
+                "is configured, or `PythonInterpPerServer Off` for the whole server.\n"
+                % _apache._interpreter_name()
+            )
+            return
+        error = error.__cause__ or error.__context__
 
 
 def _client_is_gone(value):

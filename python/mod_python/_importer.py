@@ -1,23 +1,32 @@
 """Importing and reloading handler modules.
 
-A module is imported once per interpreter and name; with autoreload, its file is looked at again at most
-once a second, and a changed file is executed anew in the same module object, so that whoever holds the
-module sees the new contents. Imports rely on Python's own locks, with which a lock of ours could deadlock.
+A module is imported once per interpreter and name. With autoreload its file is looked at again, at
+most once a second, and a changed file is executed again for the same module object, so that whoever
+holds the module sees the new contents. Nobody is served by half of them: while the file is
+executed, other requests go on with the functions of before, which keep the globals that they were
+defined with. Imports rely on Python's own locks, with which a lock of ours could deadlock.
 (compat: apache_module.md 4.5)
 """
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import sys
 import threading
 import time
-import zlib
+from importlib.machinery import ExtensionFileLoader, PathFinder
 
 import _apache
 
-# Modules being executed again right now; other threads go on with the old contents.
-_reloading = set()
+# Files older than this are as they were when this interpreter imported them.
+_begun = time.time_ns()
+
+# What the file of a module was like before it was executed: name -> (mtime in ns, size, inode).
+_stamps = {}
+
+# Modules that are being executed again: module -> the contents they had before.
+_reloading = {}
 _reloading_lock = threading.Lock()
 
 
@@ -42,146 +51,215 @@ def module_mtime(module):
 def import_module(module_name, autoreload=1, log=0, path=None):
     """Import a module, or import it again when its file has changed.
 
-    module_name is a dotted name. With autoreload false a known module is returned as it is. With log
-    true each import is logged. path, a list of prefixes, makes a module whose file is under none of them
-    be imported again; it does not extend the search. Raises what the import raises.
+    module_name is a dotted name. With autoreload false a known module is returned as it is. With
+    log true each import is logged. path, a list of prefixes, makes a module whose file is under
+    none of them be imported again; it does not extend the search. Raises what the import raises.
     """
-    module = sys.modules.get(module_name)
-    if module is None:
-        _note(log, module_name, path)
-        return _first(module_name)
-    if getattr(getattr(module, "__spec__", None), "_initializing", False):
-        # Another thread executes it for the first time: Python's import waits for that.
-        return importlib.import_module(module_name)
+    if module_name not in sys.modules:
+        return _first(module_name, log, path)
+    module = _known(module_name)
     if not autoreload:
         return module
     file = getattr(module, "__file__", None)
     if file is None or (path and not file.startswith(tuple(path))):
         _note(log, module_name, path)
-        return importlib.import_module(module_name)
-    return refresh(module, module_name, log, path)
-
-
-def refresh(module, name, log=0, path=None):
-    """Execute a module's file again when it has changed; return the module."""
-    checked = module.__dict__.get("__mtime_check__", 0)
-    if time.time() - checked <= 1:
         return module
-    mtime = module_mtime(module)
-    known = module.__dict__.get("__mtime__")
-    if known is None:
-        # Imported by a plain import, or by another thread a moment ago: changes count from now on.
-        module.__mtime__ = mtime
-        return module
-    if not mtime or mtime == known:
-        return module
-    with _reloading_lock:
-        if module in _reloading:
-            return module
-        _reloading.add(module)
-    try:
-        _note(log, name, path)
-        _reload(module, mtime)
-    finally:
-        _reloading.discard(module)
+    if time.time() - module.__dict__.get("__mtime_check__", 0) > 1:
+        _refresh(module, module_name, log, path)
     return module
 
 
-def import_from(module_name, directory, autoreload=1, log=0):
-    """Import a handler's module, preferring the file in the handler's directory.
+def load(module_name, directory, autoreload=1, log=0):
+    """Import a handler's module, or import it again when its file has changed, looking now.
 
-    Modules are told apart by their file: ``handler.py`` of two directories are two modules. The second
-    one has a key of its own in sys.modules. Returns (module, key).
+    Modules are told apart by their file: ``handler.py`` of two directories are two modules. What
+    stands in directory, a str or None, goes before anything of the same name elsewhere.
+
+    Returns (module, key in sys.modules, contents, stamp): the contents are those to be used now,
+    the stamp, (mtime in ns, size, inode), is of the file they were made from, or zeros where there
+    is none. Raises what the import raises.
     """
-    if not directory or "." in module_name:
-        return import_module(module_name, autoreload, log), module_name
-    known = sys.modules.get(module_name)
-    file = os.path.join(directory, module_name + ".py")
-    if (
-        known is None
-        or _same_file(known, file)
-        or not os.path.isfile(file)
-        # A handler called like a module of Python's: the original takes Python's.
-        or _is_standard(known)
-    ):
-        return import_module(module_name, autoreload, log), module_name
-    key = "%s@%08x" % (module_name, zlib.crc32(file.encode("utf-8", "surrogateescape")))
-    _ByFile.files[key] = file
-    return import_module(key, autoreload, log), key
+    key = _key(module_name, directory) if directory else module_name
+    if key not in sys.modules:
+        module = _first(key, log)
+    else:
+        module = _known(key)
+        if autoreload:
+            _refresh(module, key, log)
+    with _reloading_lock:
+        contents = _reloading.get(module) or module.__dict__
+    return module, key, contents, _stamps.get(key) or (0, 0, 0)
 
 
-class _ByFile:
-    """Finds the modules that are told apart by their file."""
+def _key(module_name, directory):
+    """The name in sys.modules of a handler's module in a directory."""
+    top, dot, rest = module_name.partition(".")
+    _forget_listings()
+    here = PathFinder.find_spec(top, [directory])
+    if here is None or not here.has_location or isinstance(here.loader, ExtensionFileLoader):
+        return module_name
+    if top in sys.modules:
+        file = getattr(sys.modules[top], "__file__", None)
+    else:
+        there = importlib.util.find_spec(top)
+        file = there.origin if there is not None and there.has_location else None
+    if file is not None and _is_same_file(file, here.origin):
+        return module_name
+    # No dots, which would make it a module in a package.
+    place = directory.rstrip("/").replace("%", "%25").replace(".", "%2E")
+    return "%s@%s%s%s" % (top, place, dot, rest)
 
-    files = {}
+
+class _InDirectory:
+    """Finds the modules that `_key` gives a name of their own.
+
+    The name tells the directory, so that pickles made in one child can be read in another.
+    """
 
     @classmethod
     def find_spec(cls, fullname, path=None, target=None):
-        file = cls.files.get(fullname)
-        if file is None:
+        name, at, place = fullname.partition("@")
+        if path is not None or not at:
             return None
-        return importlib.util.spec_from_file_location(fullname, file)
+        directory = place.replace("%2E", ".").replace("%25", "%") + "/"
+        spec = PathFinder.find_spec(name, [directory])
+        if spec is None or not spec.has_location:
+            return None
+        return importlib.util.spec_from_file_location(
+            fullname,
+            spec.origin,
+            submodule_search_locations=spec.submodule_search_locations,
+        )
 
 
-sys.meta_path.append(_ByFile)
+sys.meta_path.append(_InDirectory)
 
 
-def _first(name):
-    """Import a module for the first time, and note the time of its file."""
-    started = time.time()
-    module = importlib.import_module(name)
-    if "__mtime__" not in module.__dict__:
-        mtime = module_mtime(module)
-        # A file written while it was executed is executed again at the next look.
-        module.__mtime__ = mtime if mtime < started else -1
+def _first(name, log=0, path=None):
+    """Import a module that is not in sys.modules, noting what its file is like before."""
+    _note(log, name, path)
+    _forget_listings()
+    parent = name.rpartition(".")[0]
+    if parent:
+        importlib.import_module(parent)
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, AttributeError, ValueError):
+        # The import says what is wrong.
+        spec = None
+    if spec is not None and spec.has_location:
+        # Another thread may be importing it right now: what it saw counts.
+        _stamps.setdefault(name, _stamp(spec.origin))
+    try:
+        module = importlib.import_module(name)
+    except BaseException:
+        _stamps.pop(name, None)
+        raise
+    module.__mtime__ = module_mtime(module)
     return module
 
 
-def _reload(module, mtime):
-    """Execute the file in the module's namespace; when that fails the old contents stay."""
-    spec = module.__spec__
-    loader = getattr(spec, "loader", None)
-    if loader is None or not hasattr(loader, "exec_module"):
-        module.__mtime__ = mtime
+def _known(name):
+    """A module in sys.modules, complete: another thread may be importing it for the first time."""
+    return importlib.import_module(name)
+
+
+def _refresh(module, name, log=0, path=None):
+    """Execute a module's file again when it has changed."""
+    stamp = _stamp(getattr(module, "__file__", None))
+    module.__mtime_check__ = time.time()
+    if stamp is None:
+        # Built in, or deleted.
         return
-    importlib.invalidate_caches()
-    saved = dict(module.__dict__)
+    # Imported by somebody else, it is as new as its file where that is older than this interpreter.
+    if stamp[0] < _begun:
+        known = _stamps.setdefault(name, stamp)
+    else:
+        known = _stamps.get(name)
+    if stamp == known:
+        return
+    with _reloading_lock:
+        if module in _reloading:
+            # By another thread; or by this one, and the module asks for itself.
+            return
+        _reloading[module] = module.__dict__
     try:
-        if hasattr(loader, "get_source"):
-            # From the source: a byte code file is trusted by seconds, and a second is long.
-            source = loader.get_source(spec.name)
-        else:
-            source = None
-        if source is not None and hasattr(loader, "source_to_code"):
-            code = loader.source_to_code(source.encode("utf-8"), module.__file__)
-            exec(code, module.__dict__)
-        else:
-            loader.exec_module(module)
+        _note(log, name, path)
+        _execute(module, stamp)
+        _stamps[name] = stamp
+        module.__mtime__ = module_mtime(module)
+        if known is not None:
+            _remove_racy_bytecode(module, known, stamp)
     except BaseException:
-        for name in [name for name in module.__dict__ if name not in saved]:
-            del module.__dict__[name]
-        module.__dict__.update(saved)
         # Look again at the next request, not in a second.
         module.__mtime_check__ = 0
         raise
-    module.__mtime__ = mtime
+    finally:
+        with _reloading_lock:
+            del _reloading[module]
+        _apache._modules_changed()
 
 
-def _same_file(module, file):
-    known = getattr(module, "__file__", None)
-    if known is None:
-        return False
-    if known == file:
+def _execute(module, stamp):
+    """Execute a module's file for new contents; when that fails the old ones stay."""
+    spec = getattr(module, "__spec__", None)
+    loader = getattr(spec, "loader", None)
+    if hasattr(loader, "source_to_code") and hasattr(loader, "get_filename"):
+        # From the source: a byte code file is trusted by seconds, and a second is long.
+        file = loader.get_filename(spec.name)
+        code = loader.source_to_code(loader.get_data(file), file)
+    elif hasattr(loader, "get_code"):
+        code = loader.get_code(spec.name)
+    else:
+        code = None
+    if code is None:
+        # A module in C: there is but one of it in a process.
+        return
+    old = module.__dict__
+    new = dict(old)
+    _apache._set_contents(module, new)
+    try:
+        exec(code, new)
+    except BaseException:
+        _apache._set_contents(module, old)
+        raise
+
+
+def _remove_racy_bytecode(module, old, new):
+    """Remove a byte code file that later children could take for this source."""
+    if old[0] // 10**9 == new[0] // 10**9 and old[1] == new[1]:
+        with contextlib.suppress(OSError, NotImplementedError):
+            os.unlink(importlib.util.cache_from_source(module.__file__))
+
+
+def _stamp(file):
+    """What changes when a file does: (mtime in ns, size, inode), or None without a file."""
+    if file is None:
+        return None
+    try:
+        facts = os.stat(file)
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
+
+
+def _forget_listings():
+    """Have directories listed again: they are trusted by their time, which may be coarse.
+
+    importlib.invalidate_caches() would import a good part of the standard library for this.
+    """
+    for finder in list(sys.path_importer_cache.values()):
+        if hasattr(finder, "invalidate_caches"):
+            finder.invalidate_caches()
+
+
+def _is_same_file(one, other):
+    if one == other:
         return True
     try:
-        return os.path.samefile(known, file)
+        return os.path.samefile(one, other)
     except OSError:
         return False
-
-
-def _is_standard(module):
-    file = getattr(module, "__file__", None) or ""
-    return file.startswith(os.path.dirname(os.__file__) + os.sep) and "-packages" not in file
 
 
 def _note(log, name, path):

@@ -11,10 +11,10 @@ use hashbrown::{Equivalent, HashMap};
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyModule, PyString, PyType};
+use pyo3::types::{PyDict, PyList, PyString, PyType};
 
 use super::callback;
-use crate::_apache::text;
+use crate::_apache::{importing, text};
 use crate::interpreter::{GilCell, Interpreter};
 
 /// A handler to be resolved.
@@ -43,7 +43,8 @@ pub struct Wanted<'a> {
 /// A handler's module and the way to its object.
 struct Resolved {
     module: Py<PyAny>,
-    /// The module's namespace.
+    /// The module's contents. Not always its `__dict__`: while a module is executed again, requests go
+    /// on with the contents of before.
     dict: Py<PyDict>,
     /// Its key in `sys.modules`, and that dict.
     key: Py<PyString>,
@@ -58,14 +59,16 @@ struct Resolved {
     stamp: Stamp,
     /// When that was looked at last, in microseconds.
     checked: AtomicI64,
+    /// [`importing::reloads`] before it was loaded.
+    reloads: u64,
 }
 
-/// What changes when a file does.
+/// What changes when a file does; zero where there is no file.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 struct Stamp {
-    seconds: i64,
     nanoseconds: i64,
     size: i64,
+    inode: u64,
 }
 
 impl Stamp {
@@ -80,9 +83,9 @@ impl Stamp {
                 return Self::default();
             }
             Self {
-                seconds: record.st_mtime,
-                nanoseconds: record.st_mtime_nsec,
+                nanoseconds: record.st_mtime * 1_000_000_000 + record.st_mtime_nsec,
                 size: record.st_size,
+                inode: record.st_ino,
             }
         }
     }
@@ -180,7 +183,8 @@ impl Resolved {
     /// Whether Python, asked again, would do nothing and say the same.
     #[inline]
     fn is_valid(&self, py: Python<'_>, wanted: &Wanted<'_>) -> PyResult<bool> {
-        if self.python_path.as_deref() != wanted.python_path {
+        if self.reloads != importing::reloads() || self.python_path.as_deref() != wanted.python_path
+        {
             return Ok(false);
         }
         if let Some((directory, path)) = &self.directory {
@@ -226,7 +230,13 @@ impl Resolved {
         argument: &Bound<'py, PyAny>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let [name] = self.names.as_slice() else {
-            return walk(self.module.bind(py), &self.names, wanted.silent, argument);
+            return walk(
+                self.module.bind(py),
+                self.dict.bind(py),
+                &self.names,
+                wanted.silent,
+                argument,
+            );
         };
         // SAFETY: a dict and a str; the borrowed result is taken into a reference at once.
         let found = unsafe {
@@ -258,8 +268,11 @@ fn missing(module: &Bound<'_, PyAny>, name: &Bound<'_, PyString>) -> PyErr {
 }
 
 /// A dotted object: classes on the way are instantiated with the argument. (phases.md 2.3 rule 5)
-pub fn walk<'py>(
+///
+/// The first name is looked up in `contents`, then in the module as Python does it.
+fn walk<'py>(
     module: &Bound<'py, PyAny>,
+    contents: &Bound<'py, PyDict>,
     names: &[Py<PyString>],
     silent: bool,
     argument: &Bound<'py, PyAny>,
@@ -269,7 +282,12 @@ pub fn walk<'py>(
     for (position, name) in names.iter().enumerate() {
         let name = name.bind(py);
         let mut parent = object;
-        let found = match parent.getattr_opt(name)? {
+        let known = match position {
+            0 => contents.get_item(name)?,
+            _ => None,
+        };
+        let found = known.map_or_else(|| parent.getattr_opt(name), |known| Ok(Some(known)))?;
+        let found = match found {
             Some(found) => found,
             None if silent => return Ok(None),
             None if position == 0 => return Err(missing(module, name)),
@@ -285,6 +303,14 @@ pub fn walk<'py>(
     }
     Ok(Some(object))
 }
+
+/// What `_importer.load` returns.
+type Loaded<'py> = (
+    Bound<'py, PyAny>,
+    Bound<'py, PyString>,
+    Bound<'py, PyDict>,
+    (i64, i64, u64),
+);
 
 /// Has Python set up sys.path and import or reload the module, and remembers what came out.
 #[cold]
@@ -308,7 +334,8 @@ fn load(
     keywords.set_item("names", names)?;
     let sys = py.import("sys")?;
     let before = sys.getattr("modules")?;
-    let (module, key): (Bound<'_, PyAny>, Bound<'_, PyString>) = callback
+    let reloads = importing::reloads();
+    let (module, key, dict, (nanoseconds, size, inode)): Loaded<'_> = callback
         .call_method("load", (text::decode(py, module_name),), Some(&keywords))?
         .extract()?;
     let file = module
@@ -338,13 +365,6 @@ fn load(
                 .unbind()
         }
     };
-    let dict = match module.cast::<PyModule>() {
-        Ok(module) => module.dict(),
-        Err(_) => module.getattr("__dict__")?.cast_into::<PyDict>()?,
-    };
-    // What `load` saw is at least as new as this stamp only if it is not newer than the module's own
-    // note of it; a file changed in between shows as a difference next time.
-    let stamp = Stamp::of(file.as_deref());
     let resolved = Arc::new(Resolved {
         dict: dict.unbind(),
         key: intern(key),
@@ -355,7 +375,12 @@ fn load(
             .collect(),
         directory,
         python_path: wanted.python_path.map(CStr::to_owned),
-        stamp,
+        stamp: Stamp {
+            nanoseconds,
+            size,
+            inode,
+        },
+        reloads,
         file,
         checked: AtomicI64::new(wanted.now),
         module: module.unbind(),
