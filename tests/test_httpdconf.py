@@ -183,7 +183,7 @@ def run(path):
     """What the written file prints, seen by a fresh interpreter without an installation."""
     code = (
         "import sys, types; sys.path[:0] = %r\n"
-        "v = types.ModuleType('mod_python.version'); v.HTTPD_VERSION = '2.4.99'\n"
+        "v = types.ModuleType('mod_python.version'); v.version = ''; v.HTTPD_VERSION = '2.4.99'\n"
         "sys.modules['mod_python.version'] = v\n"
         "import mod_python; mod_python.version = v\n"
         "exec(open(%r).read())" % (sys.path, str(path))
