@@ -71,6 +71,7 @@ class LogWatch:
         self.server = server
         self.start = server.log.mark()
         self.expected = []
+        self.allowed = []
         self.deaths_expected = False
 
     def expect(self, *patterns):
@@ -79,6 +80,10 @@ class LogWatch:
         Each must match at least one line, or the test fails.
         """
         self.expected += patterns
+
+    def allow(self, *patterns):
+        """Like `expect`, for lines that need not come."""
+        self.allowed += patterns
 
     def lines(self):
         return self.server.log.lines(self.start)
@@ -97,7 +102,7 @@ class LogWatch:
         assert self.deaths_expected or not lost, (
             f"children {sorted(lost)} died:\n{self.server.log.text(self.start)}"
         )
-        troubles = self.server.troubles(self.start, self.expected)
+        troubles = self.server.troubles(self.start, self.expected + self.allowed)
         assert not troubles, "unexpected in the error log:\n" + "\n".join(map(str, troubles))
 
 

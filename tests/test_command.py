@@ -12,7 +12,9 @@ from mod_python import version
 from pyhttpd import Httpd, ModPython, Server, Site
 from pyhttpd.install import REPOSITORY, InstallError
 
-COMMANDS = ("check create doctor genconfig module-config restart serve start status stop version").split()
+COMMANDS = (
+    "check create doctor genconfig module-config restart serve start status stop version"
+).split()
 
 
 def run(*arguments, package=REPOSITORY / "python", **options):

@@ -482,18 +482,24 @@ impl<'p> Cmd<'p> {
         dir: *mut c_void,
         body: impl FnOnce(&mut Cmd<'p>) -> Result<(), String>,
     ) -> *const c_char {
-        guard(
-            "configuration directive",
-            c"mod_python: internal error, see the error log".as_ptr(),
-            || {
-                // SAFETY: the caller's promise.
-                let mut cmd = unsafe { Self::new(cmd, dir) };
-                match body(&mut cmd) {
-                    Ok(()) => null(),
-                    Err(message) => cmd.pool.strdup(message.as_bytes()),
-                }
-            },
-        )
+        let failure = c"mod_python: internal error, see the error log".as_ptr();
+        // SAFETY: httpd's arguments; the server's slot holds our record or null.
+        let server = unsafe {
+            let server = (*(*cmd).server).module_config;
+            ffi::get_module_config(server, ffi::module_record())
+        };
+        if dir.is_null() || server.is_null() {
+            // Creating it panicked.
+            return failure;
+        }
+        guard("configuration directive", failure, || {
+            // SAFETY: the caller's promise.
+            let mut cmd = unsafe { Self::new(cmd, dir) };
+            match body(&mut cmd) {
+                Ok(()) => null(),
+                Err(message) => cmd.pool.strdup(message.as_bytes()),
+            }
+        })
     }
 }
 

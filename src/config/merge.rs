@@ -74,14 +74,19 @@ pub unsafe extern "C" fn merge_dir_config(
     base: *mut c_void,
     new: *mut c_void,
 ) -> *mut c_void {
-    guard("merge_dir_config", std::ptr::null_mut(), || {
-        // SAFETY: both came from our create or merge functions and live at least as long as `pool`.
+    let lost = std::ptr::from_ref(const { &DirConfig::LOST }) as *mut c_void;
+    guard("merge_dir_config", lost, || {
+        // SAFETY: both came from our create or merge functions and live at least as long as `pool`;
+        // null is what creating one left after a panic.
         let (pool, base, new) = unsafe {
             (
                 Pool::from_raw(pool),
-                &*(base as *const DirConfig<'_>),
-                &*(new as *const DirConfig<'_>),
+                (base as *const DirConfig<'_>).as_ref(),
+                (new as *const DirConfig<'_>).as_ref(),
             )
+        };
+        let (Some(base), Some(new)) = (base, new) else {
+            return lost;
         };
         if base.is_blank {
             // Nothing configured outside: the inner record is the answer as it is.
@@ -105,9 +110,12 @@ pub unsafe extern "C" fn merge_server_config(
         let (pool, base, new) = unsafe {
             (
                 Pool::from_raw(pool),
-                &*(base as *const ServerConfig<'_>),
-                &*(new as *const ServerConfig<'_>),
+                (base as *const ServerConfig<'_>).as_ref(),
+                (new as *const ServerConfig<'_>).as_ref(),
             )
+        };
+        let (Some(base), Some(new)) = (base, new) else {
+            return std::ptr::null_mut();
         };
         std::ptr::from_mut(pool.alloc(ServerConfig::merge(pool, base, new))) as *mut c_void
     })

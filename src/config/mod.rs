@@ -111,6 +111,14 @@ pub struct DirConfig<'p> {
     pub is_blank: bool,
 }
 
+const LOST_ENTRIES: &[Entry<'static>] = &[Entry {
+    handler: c"configuration_lost_by_MP0001",
+    directory: hlist::Directory::None,
+    is_location: false,
+    silent: false,
+    id: 0,
+}];
+
 /// How names that come from ServerName are mapped to interpreters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum InterpPerServer {
@@ -162,6 +170,19 @@ impl<'p> DirConfig<'p> {
             is_blank: true,
         }
     }
+
+    /// What stands in for a record that was lost to a panic: every phase fails, so that a lost access
+    /// handler opens nothing. No such module exists, and the name says in the log why.
+    pub const LOST: DirConfig<'static> = {
+        let mut lost = DirConfig::new(None);
+        let mut phase = 0;
+        while phase < Phase::COUNT {
+            lost.handlers[phase] = Some(&LOST_ENTRIES);
+            phase += 1;
+        }
+        lost.is_blank = false;
+        lost
+    };
 
     /// The configuration in force for a request; `None` where no Python directive is.
     #[inline]

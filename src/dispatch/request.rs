@@ -150,6 +150,7 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
     }
 
     fn one(&self, entry: &EntryRef<'_>, object: &Bound<'py, RequestObject>) -> Outcome {
+        crate::httpd::guard::fault("dispatch");
         let settings = self
             .config
             .map(|config| config.settings)

@@ -21,6 +21,8 @@ _EARLY_LINE = re.compile(
 LEVELS = ("emerg", "alert", "crit", "error", "warn", "notice", "info", "debug")
 # AH00050 to AH00052: a child died; the others are what a crash or a panic leaves behind.
 DISASTER = re.compile(r"exit signal|AH0005[012]|panicked at|Fatal Python error|double free|MP0001")
+# httpd's event MPM says so when a connection ends while its child does; nobody's fault.
+_NOISE = re.compile(r"AH03092: process_lingering_close: apr_pollset_add failure")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +58,8 @@ class LogLine:
         return mine in LEVELS and LEVELS.index(mine) <= LEVELS.index(level)
 
     def is_trouble(self) -> bool:
+        if _NOISE.search(self.message):
+            return False
         return self.is_at_least("error") or bool(DISASTER.search(self.message))
 
     def __str__(self):

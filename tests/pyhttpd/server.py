@@ -288,6 +288,7 @@ class Server:
         _running.discard(self)
 
     def close(self) -> None:
+        """Stop, and remove the server root unless it is to be kept."""
         self.stop()
         if not self.keep:
             shutil.rmtree(str(self.root), ignore_errors=True)
@@ -296,7 +297,8 @@ class Server:
         return self.start()
 
     def __exit__(self, *_):
-        self.close()
+        # The root stays until `close`: what the server said at its end is still to be judged.
+        self.stop()
 
     def children(self) -> set[int]:
         """Process ids of the running children of httpd's parent process."""
