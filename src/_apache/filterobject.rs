@@ -7,17 +7,21 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
+use super::bytes_room::{self, Room};
 use super::request_config::RequestState;
 use super::requestobject::RequestObject;
 use super::text;
 use crate::httpd::brigade::{Brigade, First};
-use crate::httpd::filter::{Context, Filter, Mode, ReadMode};
+use crate::httpd::filter::{Context, Filter, Mode, ReadMode, GENERAL_ERROR};
 use crate::interpreter::GilCell;
 
 /// `read()` without length gives at most this much at a time, so that memory stays flat whatever is sent.
 const MOST_AT_ONCE: usize = 4 << 20;
 /// Written data beyond this is handed to the next output filter without waiting for a flush.
 const MOST_QUEUED: usize = 1 << 20;
+
+/// Bytes objects of this size and more are sent as they are, without a copy.
+const LENT: usize = 4096;
 
 /// Which kind of filter is called, and with what.
 #[derive(Clone, Copy)]
@@ -160,27 +164,42 @@ impl FilterObject {
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let live = self.open(py)?;
         let wants_fetch = !self.progress.get(py).has_fetched;
-        let (taken, fetched) = self.detached(py, || {
-            let mut fetched = false;
-            if let Kind::Input(how) = live.kind {
-                if wants_fetch && live.input.is_empty() {
-                    fetched = true;
-                    let status = live.filter.fetch(live.input, how);
-                    if status != 0 && !Filter::is_again(status) {
-                        return (Err((status, "Input filter read error")), fetched);
+        let gather = || {
+            let gathered = live.input.gather(limit, stop, live.output);
+            gathered.map_err(|_| (GENERAL_ERROR, "Filter read error"))
+        };
+        let (gathered, fetched) = if live.input.is_in_memory(limit) {
+            (gather(), false)
+        } else {
+            self.detached(py, || {
+                let mut fetched = false;
+                if let Kind::Input(how) = live.kind {
+                    if wants_fetch && live.input.is_empty() {
+                        fetched = true;
+                        let status = live.filter.fetch(live.input, how);
+                        if status != 0 && !Filter::is_again(status) {
+                            return (Err((status, "Input filter read error")), fetched);
+                        }
                     }
                 }
-            }
-            (live.take(limit, stop), fetched)
-        })?;
+                (gather(), fetched)
+            })?
+        };
         if fetched {
             self.update(py, |progress| progress.has_fetched = true);
         }
-        match taken {
-            Ok(Taken::Eos) => Ok(None),
-            Ok(Taken::Data(data)) => {
-                self.update(py, |progress| progress.consumed += data.len());
-                Ok(Some(PyBytes::new(py, &data)))
+        match gathered {
+            Ok(0) if live.input.first() == First::Eos => Ok(None),
+            Ok(length) => {
+                let mut room = Room::new(py, length)?;
+                if length > 0 {
+                    live.input.take_out(&mut room.memory()[..length]);
+                }
+                if live.input.first() == First::Flush {
+                    live.input.drop_first();
+                }
+                self.update(py, |progress| progress.consumed += length);
+                room.finish(length).map(Some)
             }
             Err((status, message)) => {
                 self.update(py, |progress| progress.status = status);
@@ -210,40 +229,6 @@ struct Live<'a> {
     context: Option<&'a Context>,
     input: &'a Brigade,
     output: &'a Brigade,
-}
-
-enum Taken {
-    Data(Vec<u8>),
-    Eos,
-}
-
-impl Live<'_> {
-    fn take(&self, limit: usize, stop: Option<u8>) -> Result<Taken, (c_int, &'static str)> {
-        let mut data = Vec::new();
-        while data.len() < limit || (limit == 0 && data.is_empty()) {
-            match self.input.first() {
-                First::Nothing => break,
-                First::Eos if data.is_empty() => return Ok(Taken::Eos),
-                First::Eos => break,
-                First::Flush => {
-                    self.input.drop_first();
-                    break;
-                }
-                First::Metadata => self.input.move_first(self.output),
-                First::Data if limit == 0 => break,
-                First::Data => {
-                    let room = limit - data.len();
-                    let found = self.input.take_data(&mut data, room, stop);
-                    if found
-                        .map_err(|_| (crate::httpd::filter::GENERAL_ERROR, "Filter read error"))?
-                    {
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(Taken::Data(data))
-    }
 }
 
 #[pymethods]
@@ -339,21 +324,35 @@ impl FilterObject {
     fn write(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = data.py();
         let live = self.open(py)?;
-        let bytes: &[u8] = if let Ok(bytes) = data.cast::<PyBytes>() {
-            bytes.as_bytes()
+        let length = if let Ok(bytes) = data.cast_exact::<PyBytes>() {
+            let length = bytes.as_bytes().len();
+            if length >= LENT {
+                // SAFETY: APR gives the object back when the data has gone its way.
+                unsafe {
+                    live.output
+                        .append_lent(bytes_room::lend(bytes), bytes_room::give_back)
+                };
+            } else {
+                live.output.write(bytes.as_bytes());
+            }
+            length
+        } else if let Ok(bytes) = data.cast::<PyBytes>() {
+            live.output.write(bytes.as_bytes());
+            bytes.as_bytes().len()
         } else if let Ok(string) = data.cast::<PyString>() {
-            string.to_str()?.as_bytes()
+            let bytes = string.to_str()?.as_bytes();
+            live.output.write(bytes);
+            bytes.len()
         } else {
             return Err(PyTypeError::new_err(format!(
                 "a bytes-like object is required, not '{}'",
                 text::type_name(data)
             )));
         };
-        if bytes.is_empty() {
+        if length == 0 {
             return Ok(());
         }
-        live.output.write(bytes);
-        self.update(py, |progress| progress.queued += bytes.len());
+        self.update(py, |progress| progress.queued += length);
         if self.progress.get(py).queued > MOST_QUEUED && self.pass(py, &live)? != 0 {
             return Err(PyOSError::new_err(
                 "Write failed, client closed connection.",

@@ -1,6 +1,7 @@
 //! What Python imports as `_apache`: the objects of a request and the module's functions.
 
 pub mod _apachemodule;
+pub mod bytes_room;
 pub mod child_cleanup;
 pub mod config_tree;
 pub mod configtable;

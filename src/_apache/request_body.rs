@@ -1,13 +1,12 @@
 //! The request's body: what `req.read`, `readline` and `discard_request_body` do. (objects.md 3.1.3)
 
-use std::ffi::c_int;
 use std::mem::MaybeUninit;
 
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::bytes_room::Room;
 use super::errors;
 use super::request_config::RequestState;
 use crate::httpd::request_body::{BodyBrigade, Until};
@@ -149,89 +148,6 @@ impl<'a, 'py> Taken<'a, 'py> {
 impl Body {
     fn unread(&self) -> &[u8] {
         &self.buffer[self.start..]
-    }
-}
-
-extern "C" {
-    /// Documented API, which pyo3 leaves out for its underscore.
-    fn _PyBytes_Resize(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> c_int;
-}
-
-/// A bytes object that is not yet shown to anybody.
-struct Room<'py> {
-    py: Python<'py>,
-    raw: *mut ffi::PyObject,
-    capacity: usize,
-}
-
-impl<'py> Room<'py> {
-    fn new(py: Python<'py>, capacity: usize) -> PyResult<Self> {
-        // SAFETY: under the GIL; null with an exception set means no memory. At least one byte, because
-        // CPython shares the empty object.
-        let raw = unsafe {
-            ffi::PyBytes_FromStringAndSize(
-                std::ptr::null(),
-                isize::try_from(capacity.max(1)).unwrap_or(isize::MAX),
-            )
-        };
-        if raw.is_null() {
-            return Err(PyErr::fetch(py));
-        }
-        Ok(Self { py, raw, capacity })
-    }
-
-    fn memory(&mut self) -> &mut [MaybeUninit<u8>] {
-        // SAFETY: `capacity` bytes that nobody else knows of.
-        unsafe {
-            std::slice::from_raw_parts_mut(ffi::PyBytes_AsString(self.raw).cast(), self.capacity)
-        }
-    }
-
-    fn write(&mut self, at: usize, bytes: &[u8]) {
-        for (target, byte) in self.memory()[at..].iter_mut().zip(bytes) {
-            target.write(*byte);
-        }
-    }
-
-    fn resize(&mut self, capacity: usize) -> PyResult<()> {
-        // SAFETY: the only reference. On failure CPython frees the object and leaves null.
-        if unsafe { _PyBytes_Resize(&mut self.raw, capacity as isize) } != 0 {
-            return Err(PyErr::fetch(self.py));
-        }
-        self.capacity = capacity;
-        Ok(())
-    }
-
-    /// The finished object, of which `length` bytes are filled.
-    fn finish(mut self, length: usize) -> PyResult<Bound<'py, PyBytes>> {
-        if length == 0 {
-            return Ok(PyBytes::new(self.py, b""));
-        }
-        if length < self.capacity {
-            self.resize(length)?;
-        }
-        let raw = std::mem::replace(&mut self.raw, std::ptr::null_mut());
-        // SAFETY: a bytes object, whose reference is handed over.
-        Ok(unsafe { Bound::from_owned_ptr(self.py, raw).cast_into_unchecked() })
-    }
-
-    /// What was filled, for the case that the object will not be finished.
-    ///
-    /// # Safety
-    /// The first `length` bytes are filled.
-    unsafe fn filled(&self, from: usize, length: usize) -> &[u8] {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let start = ffi::PyBytes_AsString(self.raw).cast::<u8>();
-            std::slice::from_raw_parts(start.add(from), length - from)
-        }
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        // SAFETY: our reference, or null.
-        unsafe { ffi::Py_XDECREF(self.raw) }
     }
 }
 

@@ -145,6 +145,121 @@ impl Brigade {
         }
     }
 
+    /// Makes data at the front readable in memory: at most `limit` bytes, with `stop` up to and including
+    /// that byte, and never past a FLUSH or EOS bucket. Other metadata moves to another brigade.
+    ///
+    /// Returns the number of bytes, which [`Self::take_out`] takes.
+    ///
+    /// # Errors
+    /// What reading or splitting a bucket (a file, a pipe) failed with.
+    pub fn gather(&self, limit: usize, stop: Option<u8>, others: &Brigade) -> Result<usize, Error> {
+        let mut total = 0;
+        // SAFETY: a live brigade, walked to its sentinel; reading may insert buckets after the one read.
+        unsafe {
+            let sentinel = ffi::brigade_sentinel(self.as_ptr());
+            let mut bucket = ffi::brigade_first(self.as_ptr());
+            while bucket != sentinel && total < limit {
+                if ffi::bucket_is_eos(bucket) || ffi::bucket_is_flush(bucket) {
+                    break;
+                }
+                if ffi::bucket_is_metadata(bucket) {
+                    let next = ffi::bucket_next(bucket);
+                    ffi::bucket_remove(bucket);
+                    ffi::brigade_insert_tail(others.as_ptr(), bucket);
+                    bucket = next;
+                    continue;
+                }
+                let mut data: *const c_char = std::ptr::null();
+                let mut length: ffi::apr_size_t = 0;
+                let status = ffi::bucket_read(bucket, &mut data, &mut length, ffi::APR_BLOCK_READ);
+                Error::check("reading a bucket", status)?;
+                let length = length as usize;
+                let mut end = length.min(limit - total);
+                let found = match stop {
+                    Some(stop) if end > 0 => {
+                        memchr::memchr(stop, std::slice::from_raw_parts(data.cast::<u8>(), end))
+                    }
+                    _ => None,
+                };
+                if let Some(at) = found {
+                    end = at + 1;
+                }
+                if end < length {
+                    Error::check(
+                        "splitting a bucket",
+                        ffi::bucket_split(bucket, end as ffi::apr_size_t),
+                    )?;
+                }
+                total += end;
+                if found.is_some() {
+                    break;
+                }
+                bucket = ffi::bucket_next(bucket);
+            }
+        }
+        Ok(total)
+    }
+
+    /// Whether the first `limit` bytes are in memory already, in one bucket, so that reading cannot block.
+    pub fn is_in_memory(&self, limit: usize) -> bool {
+        // SAFETY: a live brigade; only addresses of the types are compared.
+        unsafe {
+            if ffi::brigade_is_empty(self.as_ptr()) {
+                return false;
+            }
+            let bucket = ffi::brigade_first(self.as_ptr());
+            let kind = (*bucket).type_;
+            let is_memory = kind == std::ptr::addr_of!(ffi::apr_bucket_type_mmap)
+                || kind == std::ptr::addr_of!(ffi::apr_bucket_type_heap)
+                || kind == std::ptr::addr_of!(ffi::apr_bucket_type_transient)
+                || kind == std::ptr::addr_of!(ffi::apr_bucket_type_immortal)
+                || kind == std::ptr::addr_of!(ffi::apr_bucket_type_pool);
+            is_memory && (*bucket).length as usize >= limit
+        }
+    }
+
+    /// Copies out what [`Self::gather`] made readable and drops those buckets.
+    pub fn take_out(&self, mut into: &mut [std::mem::MaybeUninit<u8>]) {
+        // SAFETY: the first buckets hold exactly these bytes in memory (caller gathered them).
+        unsafe {
+            while !into.is_empty() {
+                let bucket = ffi::brigade_first(self.as_ptr());
+                let mut data: *const c_char = std::ptr::null();
+                let mut length: ffi::apr_size_t = 0;
+                let status = ffi::bucket_read(bucket, &mut data, &mut length, ffi::APR_BLOCK_READ);
+                let length = length as usize;
+                assert!(
+                    status == 0 && length <= into.len(),
+                    "BUG: the bytes were not gathered"
+                );
+                std::ptr::copy_nonoverlapping(data.cast::<u8>(), into.as_mut_ptr().cast(), length);
+                into = &mut into[length..];
+                ffi::bucket_delete(bucket);
+            }
+        }
+    }
+
+    /// Appends memory that stays as it is until APR calls `free` with its address, from any thread.
+    ///
+    /// # Safety
+    /// As it says.
+    pub unsafe fn append_lent(
+        &self,
+        memory: (*const u8, usize),
+        free: unsafe extern "C" fn(*mut std::ffi::c_void),
+    ) {
+        // SAFETY: the caller's promise; a heap bucket with a free function does not copy.
+        unsafe {
+            let bucket = ffi::apr_bucket_heap_create(
+                memory.0.cast(),
+                memory.1 as ffi::apr_size_t,
+                Some(free),
+                (*self.as_ptr()).bucket_alloc,
+            );
+            ffi::brigade_insert_tail(self.as_ptr(), bucket);
+        }
+    }
+
     /// Appends a copy of bytes.
     pub fn write(&self, bytes: &[u8]) {
         // SAFETY: APR copies the bytes; without a flush function nothing is passed on.
