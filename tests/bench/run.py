@@ -274,7 +274,7 @@ def main() -> int:
     works = [w for w in WORKLOADS if not options.workloads or w.name in options.workloads]
     httpd = Httpd(options.apxs)
     os.makedirs(options.output, exist_ok=True)
-    root = tempfile.mkdtemp(prefix="mod_python_bench.")
+    root = tempfile.mkdtemp(prefix="bench-")
     os.chmod(root, 0o755)
     try:
         bench = peers.Bench(httpd, root, os.path.join(HERE, "c", "mod_cref.c"))
