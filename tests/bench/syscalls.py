@@ -53,7 +53,8 @@ def read(trace: str) -> dict[str, int]:
             if re.match(r'read\(\d+, "(GET|POST) /', line):
                 requests.append(Counter())
             name = re.match(r"(\w+)\(", line)
-            if requests and name:
+            # Whether httpd has to wait for the next request is the client's doing.
+            if requests and name and name.group(1) != "poll" and "EAGAIN" not in line:
                 requests[-1][name.group(1)] += 1
     whole = requests[-REQUESTS - 1 : -1]  # the last ends with the trace
     if len(whole) < REQUESTS:
