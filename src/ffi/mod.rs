@@ -9,6 +9,11 @@
     reason = "generated from C headers"
 )]
 
+#![allow(
+    unknown_lints,
+    reason = "bindgen quiets lints that the oldest Rust we build with does not know"
+)]
+
 include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 
 mod macros;
