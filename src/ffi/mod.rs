@@ -8,7 +8,6 @@
     clippy::undocumented_unsafe_blocks,
     reason = "generated from C headers"
 )]
-
 #![allow(
     unknown_lints,
     reason = "bindgen quiets lints that the oldest Rust we build with does not know"
