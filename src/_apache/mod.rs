@@ -28,6 +28,8 @@ pub mod requestobject;
 pub mod serverobject;
 pub mod tableobject;
 pub mod text;
+pub mod wsgi_environ;
+pub mod wsgi_response;
 
 use std::borrow::Cow;
 use std::ffi::c_void;

@@ -49,7 +49,7 @@ fn write_buffer(state: &Arc<RequestState>, data: &Bound<'_, PyAny>, flush: bool)
 }
 
 #[inline]
-fn write_bytes(
+pub fn write_bytes(
     state: &Arc<RequestState>,
     py: Python<'_>,
     bytes: &[u8],

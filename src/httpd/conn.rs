@@ -10,6 +10,9 @@ use crate::ffi;
 /// The C struct, for those who keep its address in a lease.
 pub type Raw = ffi::conn_rec;
 
+/// `AP_CONN_CLOSE`, for [`Conn::set_keepalive`].
+pub const CLOSE: u32 = ffi::AP_CONN_CLOSE;
+
 opaque! {
     /// A client's connection, lent for a callback.
     Conn(ffi::conn_rec)
