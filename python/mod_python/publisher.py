@@ -29,7 +29,6 @@ from mod_python import _arguments, _coroutines, _guards, _pages, apache, util
 from mod_python.util import FieldStorage
 
 _new_form = object.__new__
-_METHODS = ["GET", "POST", "HEAD"]
 _ONLY_LOCAL = "mod_python.publisher.only_local"
 
 # Py_TPFLAGS_HEAPTYPE: the type was made by a class statement, or by a library in the same way.
@@ -57,9 +56,7 @@ _html_end = re.compile(r"</html\s*>\s*\Z", re.IGNORECASE)
 
 def handler(req):
     """Publishes what the URL names; see the module."""
-    req.allow_methods(_METHODS)
-    method = req.method
-    if method not in _METHODS:
+    if not _apache._get_post_head(req):
         return apache.HTTP_METHOD_NOT_ALLOWED
     route = _find(req, req.filename, req.path_info)
     page = route.page
@@ -76,20 +73,19 @@ def handler(req):
         )
     ):
         # The usual case: a function of an unguarded page, known from an earlier request.
-        if getattr(req, "form", None) is not None or method == "POST":
+        if getattr(req, "form", None) is not None:
             value = _call(req, known.function, known.plan)
         else:
-            # What FieldStorage(req, 1) would find.
-            form = req.form = _new_form(FieldStorage)
-            args = req.args
-            if args:
-                form._pairs = _apache._form_pairs(req, args, 1, None, 0, util._refuse)
-                filled = known.fill(req, form._pairs)
-                if filled is None:
-                    value = _call_with(req, known.function, known.plan, form)
-                else:
-                    value = known.function(**filled)
-            elif not known.needs_nothing:
+            # What FieldStorage(req, 1) would find, without its ceremony.
+            pairs, multipart = _apache._form(req, 1, None, util._refuse)
+            form = req.form = _new_form(FieldStorage) if multipart is None else FieldStorage(req, 1)
+            filled = None
+            if pairs:
+                form._pairs = pairs
+                filled = known.fill(req, pairs)
+            if filled is not None:
+                value = known.function(**filled)
+            elif pairs or multipart or not known.needs_nothing:
                 value = _call_with(req, known.function, known.plan, form)
             elif known.takes_req:
                 value = known.function(req)

@@ -24,7 +24,6 @@ readBlockSize = 65368
 _BLOCK = 4 * readBlockSize
 
 _NOT_GIVEN = (None,) * 5
-_URLENCODED = "application/x-www-form-urlencoded"
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
@@ -70,35 +69,22 @@ class FieldStorage:
         max_header_size=None,
         max_nesting=None,
     ):
-        args = req.args
-        method = req.method
         limits = None
         given = (max_fields, max_field_size, max_form_size, max_header_size, max_nesting)
         if given != _NOT_GIVEN:
             limits = given
-        if args:
-            pairs = _apache._form_pairs(req, args, keep_blank_values, limits, 0, _refuse)
-            self._add_pairs(pairs)
-        if method != "POST" and method != "PUT" and method != "PATCH":
-            return
-        ctype, length = _form_type(req, method)
-        if ctype is None:
-            return
-        known = len(self._pairs) // 2 if self._list is None else len(self._list)
-        if ctype[:10].lower() != "multipart/":
-            pairs = _apache._form_body_pairs(req, length, keep_blank_values, limits, known, _refuse)
-            self._add_pairs(pairs)
-            return
-        parts = _Parts(self.list.append, file_callback, field_callback)
-        _apache._form_parts(req, _BLOCK, ctype, limits, known, parts.begin, _refuse)
-
-    def _add_pairs(self, pairs):
-        if self._list is None and type(self).add_field is FieldStorage.add_field:
-            self._pairs = self._pairs + pairs if self._pairs else pairs
-            return
-        items = iter(pairs)
-        for name, value in zip(items, items):
-            self.add_field(name, value)
+        pairs, ctype = _apache._form(req, keep_blank_values, limits, _refuse)
+        if pairs:
+            if type(self).add_field is FieldStorage.add_field:
+                self._pairs = pairs
+            else:
+                items = iter(pairs)
+                for name, value in zip(items, items):
+                    self.add_field(name, value)
+        if ctype is not None:
+            fields = self.list
+            parts = _Parts(fields.append, file_callback, field_callback)
+            _apache._form_parts(req, _BLOCK, ctype, limits, len(fields), parts.begin, _refuse)
 
     @property
     def list(self):
@@ -245,23 +231,6 @@ class _Options(dict):
 
     def __contains__(self, key):
         return super().__contains__(_text(key))
-
-
-def _form_type(req, method):
-    """(content type, length) of the body if there is a form in it, else (None, None)."""
-    headers = req.headers_in
-    ctype = headers.get("Content-Type")
-    kind = _URLENCODED if ctype is None else ctype.lower()
-    urlencoded = kind.startswith(_URLENCODED)
-    if method != "POST" and (ctype is None or not urlencoded):
-        # Other bodies of these methods are documents, which the handler reads.
-        return None, None
-    length = headers.get("Content-Length")
-    if not (length.isdecimal() if length else headers.get("Transfer-Encoding")):
-        raise apache.SERVER_RETURN(apache.HTTP_LENGTH_REQUIRED)
-    if not urlencoded and not kind.startswith("multipart/"):
-        raise apache.SERVER_RETURN(apache.HTTP_NOT_IMPLEMENTED)
-    return ctype or kind, int(length) if length else None
 
 
 def _refuse(req, status, message):

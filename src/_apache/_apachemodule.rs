@@ -188,6 +188,7 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("WsgiResponse", py.get_type::<WsgiResponse>())?;
     module.add_function(wrap_pyfunction!(request_options::_is_current, module)?)?;
     module.add_function(wrap_pyfunction!(request_options::_debug, module)?)?;
+    module.add_function(wrap_pyfunction!(request_options::_get_post_head, module)?)?;
     module.add_function(wrap_pyfunction!(file_stamp::_file_stamp, module)?)?;
     for (name, value) in constants::ALL {
         module.add(*name, *value)?;

@@ -9,15 +9,15 @@ use pyo3::types::{PyBytes, PyList, PyString, PyTuple, PyType};
 use pyo3::{ffi, wrap_pyfunction};
 
 use super::parse_qs::decode_replacing;
-use super::{request_options, text};
+use super::requestobject::RequestObject;
+use super::{errors, request_options, text};
 use crate::forms::header::Value;
 use crate::forms::multipart::{Kept, Parser, Part, Sink};
 use crate::forms::{urlencoded, Error, Limits};
 
 /// Adds the functions of this file to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(_form_pairs, module)?)?;
-    module.add_function(wrap_pyfunction!(_form_body_pairs, module)?)?;
+    module.add_function(wrap_pyfunction!(_form, module)?)?;
     module.add_function(wrap_pyfunction!(_form_parts, module)?)?;
     module.add_function(wrap_pyfunction!(_form_fields, module)?)
 }
@@ -96,51 +96,143 @@ impl Stop {
     }
 }
 
-/// _form_pairs(req, text, keep_blank_values, limits, known, refuse) -> [name, value, name, value ...]
+/// _form(req, keep_blank_values, limits, refuse) -> (pairs, content type)
 ///
-/// text is str or bytes; names are str, values too unless they are not UTF-8: then bytes. limits is None
-/// or a tuple of five, see util.FieldStorage; known is the number of fields the form has already.
-/// refuse(req, status, message) is called for a form over a limit, and raises.
+/// The fields of the query string and of an urlencoded body: name, value, name, value ... Names are str,
+/// values too unless they are not UTF-8: then bytes. The content type is that of a multipart body, for
+/// _form_parts; else None. limits is None or a tuple of five, see util.FieldStorage.
+/// refuse(req, status, message) is called for a form over a limit, and raises. Raises
+/// SERVER_RETURN(411) or (501) for a body that is no form.
 #[pyfunction]
-#[pyo3(signature = (req, text, keep_blank_values, limits, known, refuse, /))]
-fn _form_pairs<'py>(
+#[pyo3(signature = (req, keep_blank_values, limits, refuse, /))]
+fn _form<'py>(
     req: &Bound<'py, PyAny>,
-    text: &Bound<'py, PyAny>,
     keep_blank_values: &Bound<'py, PyAny>,
     limits: Option<Given<'py>>,
-    known: usize,
     refuse: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyList>> {
-    let limits = self::limits(req, limits)?;
-    let text = text::encode(text)?;
-    pairs(
-        req.py(),
-        &text,
-        keep_blank_values.is_truthy()?,
-        limits,
-        known,
-    )
-    .map_err(|stop| stop.into_py(req, refuse))
-}
-
-/// _form_body_pairs(req, length, keep_blank_values, limits, known, refuse)
-///
-/// Reads the body of the request, of `length` bytes if that is not None, and does what _form_pairs does.
-#[pyfunction]
-#[pyo3(signature = (req, length, keep_blank_values, limits, known, refuse, /))]
-fn _form_body_pairs<'py>(
-    req: &Bound<'py, PyAny>,
-    length: Option<usize>,
-    keep_blank_values: &Bound<'py, PyAny>,
-    limits: Option<Given<'py>>,
-    known: usize,
-    refuse: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyList>> {
+) -> PyResult<(Bound<'py, PyList>, Option<Bound<'py, PyBytes>>)> {
+    let py = req.py();
+    let pairs = PyList::empty(py);
+    let facts = Facts::of(req)?;
+    if facts.args.is_empty() && !facts.may_have_form {
+        return Ok((pairs, None));
+    }
     let limits = self::limits(req, limits)?;
     let keep = keep_blank_values.is_truthy()?;
-    read_body(req, length, limits.form_size)
-        .and_then(|body| pairs(req.py(), body.as_bytes(), keep, limits, known))
-        .map_err(|stop| stop.into_py(req, refuse))
+    add_pairs(&pairs, &facts.args, keep, limits).map_err(|stop| stop.into_py(req, refuse))?;
+    match facts.body(py)? {
+        Body::None => Ok((pairs, None)),
+        Body::Multipart => Ok((
+            pairs,
+            Some(PyBytes::new(py, &facts.content_type.unwrap_or_default())),
+        )),
+        Body::Urlencoded => {
+            read_body(req, facts.length, limits.form_size)
+                .and_then(|body| add_pairs(&pairs, body.as_bytes(), keep, limits))
+                .map_err(|stop| stop.into_py(req, refuse))?;
+            Ok((pairs, None))
+        }
+    }
+}
+
+/// What the headers of a request say about a form.
+struct Facts {
+    args: Vec<u8>,
+    is_post: bool,
+    /// The method is one whose body is looked at.
+    may_have_form: bool,
+    content_type: Option<Vec<u8>>,
+    length: Option<usize>,
+    is_chunked: bool,
+}
+
+enum Body {
+    None,
+    Urlencoded,
+    Multipart,
+}
+
+impl Facts {
+    fn of(req: &Bound<'_, PyAny>) -> PyResult<Facts> {
+        let py = req.py();
+        let Ok(object) = req.cast::<RequestObject>() else {
+            return Facts::of_lookalike(req);
+        };
+        object.get().state.with(py, |r| {
+            let headers = r.headers_in();
+            let bytes = |text: &CStr| text.to_bytes().to_vec();
+            let may_have_form = matches!(
+                r.method().map(CStr::to_bytes),
+                Some(b"POST" | b"PUT" | b"PATCH")
+            );
+            let header = |name| headers.get(name).filter(|_| may_have_form);
+            Facts {
+                args: r.args().map(bytes).unwrap_or_default(),
+                is_post: r.method() == Some(c"POST"),
+                may_have_form,
+                content_type: header(c"Content-Type").map(bytes),
+                length: header(c"Content-Length")
+                    .and_then(|length| length.to_str().ok()?.parse().ok()),
+                is_chunked: header(c"Transfer-Encoding").is_some(),
+            }
+        })
+    }
+
+    /// For what programs put in the place of a request.
+    fn of_lookalike(req: &Bound<'_, PyAny>) -> PyResult<Facts> {
+        let py = req.py();
+        let args = req.getattr(intern!(py, "args"))?;
+        let method = req.getattr(intern!(py, "method"))?;
+        let method = text::encode(&method)?;
+        let headers = req.getattr(intern!(py, "headers_in"))?;
+        let header = |name: &str| -> PyResult<Option<Vec<u8>>> {
+            let value = headers.call_method1(intern!(py, "get"), (name,))?;
+            match value.is_none() {
+                true => Ok(None),
+                false => Ok(Some(text::encode(&value)?.into_owned())),
+            }
+        };
+        let length = header("Content-Length")?;
+        let number = length.and_then(|length| String::from_utf8(length).ok()?.parse().ok());
+        Ok(Facts {
+            args: match args.is_none() {
+                true => Vec::new(),
+                false => text::encode(&args)?.into_owned(),
+            },
+            is_post: method.as_ref() == b"POST",
+            may_have_form: matches!(method.as_ref(), b"POST" | b"PUT" | b"PATCH"),
+            content_type: header("Content-Type")?,
+            length: number,
+            is_chunked: header("Transfer-Encoding")?.is_some(),
+        })
+    }
+
+    /// What kind of form the body is.
+    fn body(&self, py: Python<'_>) -> PyResult<Body> {
+        if !self.may_have_form {
+            return Ok(Body::None);
+        }
+        let starts = |start: &[u8]| {
+            let content_type = self.content_type.as_deref().unwrap_or_default();
+            let found = content_type.get(..start.len());
+            found.is_some_and(|found| found.eq_ignore_ascii_case(start))
+        };
+        let urlencoded = starts(b"application/x-www-form-urlencoded");
+        if !self.is_post && !urlencoded {
+            // A document, which the handler reads.
+            return Ok(Body::None);
+        }
+        if self.length.is_none() && !self.is_chunked {
+            return Err(errors::raise_status(py, 411));
+        }
+        if urlencoded || self.content_type.is_none() {
+            Ok(Body::Urlencoded)
+        } else if starts(b"multipart/") {
+            Ok(Body::Multipart)
+        } else {
+            Err(errors::raise_status(py, 501))
+        }
+    }
 }
 
 /// The whole body, if it has no more than `limit` bytes.
@@ -180,28 +272,28 @@ fn read<'py>(req: &Bound<'py, PyAny>, size: usize) -> PyResult<Bound<'py, PyByte
     Ok(block.cast_into::<PyBytes>()?)
 }
 
-fn pairs<'py>(
-    py: Python<'py>,
+/// Adds the names and values in `text` to `pairs`.
+fn add_pairs(
+    pairs: &Bound<'_, PyList>,
     text: &[u8],
     keep_blank_values: bool,
     limits: Limits,
-    known: usize,
-) -> Result<Bound<'py, PyList>, Stop> {
-    let list = PyList::empty(py);
-    for pair in urlencoded::limited_pairs(text, keep_blank_values, limits, known) {
-        let (name, value) = pair?;
-        list.append(decode_replacing(py, &name))?;
-        match std::str::from_utf8(&value) {
-            Ok(value) => list.append(PyString::new(py, value))?,
-            Err(_) => list.append(PyBytes::new(py, &value))?,
+) -> Result<(), Stop> {
+    let py = pairs.py();
+    let known = pairs.len() / 2;
+    urlencoded::each_limited_pair(text, keep_blank_values, limits, known, |name, value| {
+        pairs.append(decode_replacing(py, name))?;
+        match value.is_ascii() || std::str::from_utf8(value).is_ok() {
+            true => pairs.append(decode_replacing(py, value))?,
+            false => pairs.append(PyBytes::new(py, value))?,
         }
-    }
-    Ok(list)
+        Ok(())
+    })
 }
 
 /// _form_fields(pairs, StringField) -> list of fields
 ///
-/// Does for all of `pairs` what StringField(value) and setting `name` do for one.
+/// Does for all of `pairs`, as _form makes them, what StringField(value) and setting `name` do for one.
 #[pyfunction]
 #[pyo3(signature = (pairs, class, /))]
 fn _form_fields<'py>(
@@ -245,21 +337,21 @@ fn subclass_of_str<'py>(
 /// Parses the body, read in blocks of `block` bytes. For each part
 /// ``begin(name, filename, type, type_options, disposition, disposition_options, headers)`` is called; it
 /// returns (write, end). The content goes to write(bytes) in blocks, then end(None) is called; with write
-/// None the content is collected and given to end(bytes). The rest is as in _form_pairs.
+/// None the content is collected and given to end(bytes). known is the number of fields the form has
+/// already; limits and refuse are as in _form.
 #[pyfunction]
 #[pyo3(signature = (req, block, content_type, limits, known, begin, refuse, /))]
 fn _form_parts<'py>(
     req: &Bound<'py, PyAny>,
     block: usize,
-    content_type: &Bound<'py, PyAny>,
+    content_type: &[u8],
     limits: Option<Given<'py>>,
     known: usize,
     begin: Bound<'py, PyAny>,
     refuse: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let limits = self::limits(req, limits)?;
-    let content_type = text::encode(content_type)?;
-    parse_parts(req, block, &content_type, limits, known, begin)
+    parse_parts(req, block, content_type, limits, known, begin)
         .map_err(|stop| stop.into_py(req, refuse))
 }
 

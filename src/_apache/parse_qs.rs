@@ -19,9 +19,9 @@ pub fn parse_qsl<'py>(args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyList>
     let py = args.py();
     let (kind, qs, keep_blank_values) = arguments(args)?;
     let list = PyList::empty(py);
-    for (name, value) in urlencoded::pairs(&text::encode(&qs)?, keep_blank_values) {
-        list.append((kind.make(py, &name), kind.make(py, &value)))?;
-    }
+    urlencoded::each_pair(&text::encode(&qs)?, keep_blank_values, |name, value| {
+        list.append((kind.make(py, name), kind.make(py, value)))
+    })?;
     Ok(list)
 }
 
@@ -34,13 +34,13 @@ pub fn parse_qs<'py>(args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyDict>>
     let py = args.py();
     let (kind, qs, keep_blank_values) = arguments(args)?;
     let dict = PyDict::new(py);
-    for (name, value) in urlencoded::pairs(&text::encode(&qs)?, keep_blank_values) {
-        let (name, value) = (kind.make(py, &name), kind.make(py, &value));
+    urlencoded::each_pair(&text::encode(&qs)?, keep_blank_values, |name, value| {
+        let (name, value) = (kind.make(py, name), kind.make(py, value));
         match dict.get_item(&name)? {
-            Some(values) => values.cast_into::<PyList>()?.append(value)?,
-            None => dict.set_item(name, PyList::new(py, [value])?)?,
+            Some(values) => values.cast_into::<PyList>()?.append(value),
+            None => dict.set_item(name, PyList::new(py, [value])?),
         }
-    }
+    })?;
     Ok(dict)
 }
 
@@ -86,14 +86,16 @@ impl Kind {
 
 /// Decodes UTF-8 the way forms are decoded: what is not UTF-8 becomes U+FFFD, as in urllib.
 pub fn decode_replacing<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
-    // SAFETY: CPython reads `len` bytes; the error handler's name is a C string. Decoding with
-    // replacement fails only without memory.
+    let length = bytes.len() as ffi::Py_ssize_t;
+    // SAFETY: CPython reads `length` bytes; the error handler's name is a C string. ASCII is a str of
+    // one byte a character, and decoding with replacement fails only without memory.
     unsafe {
-        let raw = ffi::PyUnicode_DecodeUTF8(
-            bytes.as_ptr().cast(),
-            bytes.len() as ffi::Py_ssize_t,
-            c"replace".as_ptr(),
-        );
+        let raw = if bytes.is_ascii() {
+            let kind = ffi::PyUnicode_1BYTE_KIND as std::ffi::c_int;
+            ffi::PyUnicode_FromKindAndData(kind, bytes.as_ptr().cast(), length)
+        } else {
+            ffi::PyUnicode_DecodeUTF8(bytes.as_ptr().cast(), length, c"replace".as_ptr())
+        };
         Bound::from_owned_ptr(py, raw).cast_into_unchecked()
     }
 }

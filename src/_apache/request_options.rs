@@ -83,6 +83,19 @@ pub fn _is_current(
     Ok(file_stamp::of(path)? == stamp)
 }
 
+/// _get_post_head(req) -> bool
+///
+/// Does `req.allow_methods(["GET", "POST", "HEAD"])`; whether the method is one of these.
+#[pyfunction]
+#[pyo3(signature = (req, /))]
+pub fn _get_post_head(req: &Bound<'_, RequestObject>) -> PyResult<bool> {
+    const METHODS: [&CStr; 3] = [c"GET", c"POST", c"HEAD"];
+    req.get().state.with(req.py(), |r| {
+        r.allow_methods(&METHODS, false);
+        r.method().is_some_and(|method| METHODS.contains(&method))
+    })
+}
+
 /// _debug(req) -> bool
 ///
 /// Whether PythonDebug is on for the request.

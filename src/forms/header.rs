@@ -108,12 +108,23 @@ fn unquote(value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Decodes `%xx` but not `+`, which is a character like any other here.
+/// Decodes `%xx`.
 fn percent_decoded(text: &[u8]) -> Vec<u8> {
-    text.split(|&byte| byte == b'+')
-        .map(|piece| super::urlencoded::unescape(piece).into_owned())
-        .collect::<Vec<_>>()
-        .join(&b'+')
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        match super::urlencoded::escape(tail).filter(|_| byte == b'%') {
+            Some(decoded) => {
+                out.push(decoded);
+                rest = &tail[2..];
+            }
+            None => {
+                out.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    out
 }
 
 #[cfg(test)]

@@ -1,122 +1,91 @@
 //! `application/x-www-form-urlencoded` text, in a query string or a body, to name/value pairs.
 
-use std::borrow::Cow;
-
-use memchr::{memchr, memchr2};
-
 use super::{excerpt, Error, Limits};
 
-/// Iterates over the pairs of `input` with `+` and `%xx` decoded.
+/// Calls `each` with the decoded name and value of each pair of `input`, until it fails.
 ///
 /// `&` and `;` separate pairs, empty pieces are skipped, and the first `=` ends the name. A pair whose
-/// value is empty is dropped unless `keep_blank_values`; a pair whose name is empty is kept. A `%` that
-/// no two hexadecimal digits follow stands for itself.
-pub fn pairs(input: &[u8], keep_blank_values: bool) -> Pairs<'_> {
-    Pairs {
-        rest: Some(input),
-        keep_blank_values,
-    }
-}
-
-/// The iterator [`pairs`] returns.
-#[derive(Debug, Clone)]
-pub struct Pairs<'a> {
-    rest: Option<&'a [u8]>,
+/// value is empty is dropped unless `keep_blank_values`; a pair whose name is empty is kept. `+` is a
+/// blank, and a `%` that no two hexadecimal digits follow stands for itself.
+pub fn each_pair<E>(
+    input: &[u8],
     keep_blank_values: bool,
-}
-
-impl<'a> Iterator for Pairs<'a> {
-    type Item = Pair<'a>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while let Some(rest) = self.rest {
-            let piece = match memchr2(b'&', b';', rest) {
-                Some(at) => {
-                    self.rest = Some(&rest[at + 1..]);
-                    &rest[..at]
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    // One pass, into a buffer for all pairs: decoding never lengthens.
+    let mut buffer = vec![0; input.len()];
+    let mut rest = input;
+    while !rest.is_empty() {
+        let mut length = 0;
+        let mut equals = None;
+        let mut is_empty = true;
+        while let Some((&byte, tail)) = rest.split_first() {
+            rest = tail;
+            let decoded = match byte {
+                b'&' | b';' => break,
+                b'=' if equals.is_none() => {
+                    equals = Some(length);
+                    is_empty = false;
+                    continue;
                 }
-                None => {
-                    self.rest = None;
-                    rest
-                }
+                b'+' => b' ',
+                b'%' => match escape(tail) {
+                    Some(decoded) => {
+                        rest = &tail[2..];
+                        decoded
+                    }
+                    None => b'%',
+                },
+                _ => byte,
             };
-            if piece.is_empty() {
-                continue;
-            }
-            let (name, value) = match memchr(b'=', piece) {
-                Some(at) => (&piece[..at], &piece[at + 1..]),
-                None => (piece, &b""[..]),
-            };
-            if value.is_empty() && !self.keep_blank_values {
-                continue;
-            }
-            return Some((unescape(name), unescape(value)));
+            is_empty = false;
+            buffer[length] = decoded;
+            length += 1;
         }
-        None
+        let (name, value) = buffer[..length].split_at(equals.unwrap_or(length));
+        if !is_empty && (keep_blank_values || !value.is_empty()) {
+            each(name, value)?;
+        }
     }
+    Ok(())
 }
 
-/// [`pairs`] within `limits`; the form has `fields` fields already.
+/// [`each_pair`] within `limits`; the form has `fields` fields already.
 ///
 /// Decoding only ever shortens, so the size of `input` bounds what the pairs take.
-pub fn limited_pairs(
+pub fn each_limited_pair<E: From<Error>>(
     input: &[u8],
     keep_blank_values: bool,
     limits: Limits,
-    fields: usize,
-) -> impl Iterator<Item = Result<Pair<'_>, Error>> {
-    let mut fields = fields;
-    let fits = input.len() <= limits.form_size;
-    let refusal = (!fits).then_some(Err(Error::FormTooLarge(limits.form_size)));
-    let pairs = pairs(if fits { input } else { b"" }, keep_blank_values);
-    refusal.into_iter().chain(pairs.map(move |(name, value)| {
+    mut fields: usize,
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    if input.len() > limits.form_size {
+        return Err(Error::FormTooLarge(limits.form_size).into());
+    }
+    each_pair(input, keep_blank_values, |name, value| {
         fields += 1;
         if fields > limits.fields {
-            return Err(Error::TooManyFields(limits.fields));
+            return Err(Error::TooManyFields(limits.fields).into());
         }
         if name.len().max(value.len()) > limits.field_size {
             return Err(Error::FieldTooLarge {
-                name: excerpt(&name),
+                name: excerpt(name),
                 limit: limits.field_size,
-            });
+            }
+            .into());
         }
-        Ok((name, value))
-    }))
+        each(name, value)
+    })
 }
 
-/// A decoded name and its decoded value.
-pub type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
-
-/// Decodes `+` and `%xx`; borrows when there is nothing to decode.
-pub fn unescape(input: &[u8]) -> Cow<'_, [u8]> {
-    let Some(first) = memchr2(b'+', b'%', input) else {
-        return Cow::Borrowed(input);
-    };
-    let mut out = Vec::with_capacity(input.len());
-    out.extend_from_slice(&input[..first]);
-    let mut rest = &input[first..];
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        match byte {
-            b'+' => out.push(b' '),
-            b'%' => match tail {
-                [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                    out.push(nibble(*high) << 4 | nibble(*low));
-                    rest = after;
-                }
-                _ => out.push(b'%'),
-            },
-            _ => out.push(byte),
-        }
-    }
-    Cow::Owned(out)
-}
-
-/// The value of an ASCII hexadecimal digit.
-fn nibble(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => (digit | 0x20) - b'a' + 10,
+/// The byte that two hexadecimal digits at the start of `text` stand for.
+#[inline]
+pub fn escape(text: &[u8]) -> Option<u8> {
+    let digit = |byte: u8| (byte as char).to_digit(16);
+    match text {
+        [high, low, ..] => Some((digit(*high)? << 4 | digit(*low)?) as u8),
+        _ => None,
     }
 }
 
@@ -125,14 +94,14 @@ mod tests {
     use super::*;
 
     fn parsed(input: &str, keep: bool) -> Vec<(String, String)> {
-        pairs(input.as_bytes(), keep)
-            .map(|(name, value)| {
-                (
-                    String::from_utf8_lossy(&name).into_owned(),
-                    String::from_utf8_lossy(&value).into_owned(),
-                )
-            })
-            .collect()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut found = Vec::new();
+        let each = |name: &[u8], value: &[u8]| {
+            found.push((text(name), text(value)));
+            Ok::<(), Error>(())
+        };
+        each_pair(input.as_bytes(), keep, each).unwrap();
+        found
     }
 
     fn owned(expected: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -181,9 +150,12 @@ mod tests {
             ..Limits::default()
         };
         let parse = |input: &str, fields| {
-            limited_pairs(input.as_bytes(), false, limits, fields)
-                .collect::<Result<Vec<_>, _>>()
-                .map(|pairs| pairs.len())
+            let mut count = 0;
+            let each = |_: &[u8], _: &[u8]| {
+                count += 1;
+                Ok(())
+            };
+            each_limited_pair(input.as_bytes(), false, limits, fields, each).map(|()| count)
         };
         assert_eq!(parse("a=1&b=2", 0), Ok(2));
         assert_eq!(parse("a=1&b=2", 1), Err(Error::TooManyFields(2)));
@@ -206,8 +178,12 @@ mod tests {
         assert_eq!(parsed("a%3D=%26+%2b", false), owned(&[("a=", "& +")]));
         assert_eq!(parsed("a=%zz%2%", false), owned(&[("a", "%zz%2%")]));
         assert_eq!(parsed("a=%%41", false), owned(&[("a", "%A")]));
-        assert_eq!(unescape(b"x%00y").as_ref(), b"x\0y");
-        assert_eq!(unescape(b"%E9%fF").as_ref(), b"\xe9\xff");
-        assert!(matches!(unescape(b"plain"), Cow::Borrowed(_)));
+        assert_eq!(parsed("a=x%00y", false), owned(&[("a", "x\0y")]));
+        assert_eq!(parsed("a=%E2%82%aC", false), owned(&[("a", "\u{20ac}")]));
+        assert_eq!(
+            parsed("a=%=&b=%4=", false),
+            owned(&[("a", "%="), ("b", "%4=")])
+        );
+        assert_eq!(parsed("%=%", false), owned(&[("%", "%")]));
     }
 }
