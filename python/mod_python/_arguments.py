@@ -41,7 +41,7 @@ class Plan:
             for name in args:
                 if name in names:
                     filled[name] = args[name]
-        if getattr(fs, "_list", fs) is None:
+        if "list" not in fs.__dict__ and hasattr(fs, "_pairs"):
             # A FieldStorage nobody has looked at yet.
             pairs = fs._pairs
             if not pairs:

@@ -35,7 +35,7 @@ class StringField(str):
     """
 
     # In slots, for there are many fields and most have nothing else.
-    __slots__ = ("__dict__", "__weakref__", "_bytes", "name", "value")
+    __slots__ = ("__dict__", "name", "value")
 
     filename = None
     file = _FileOfText()

@@ -27,6 +27,18 @@ _NOT_GIVEN = (None,) * 5
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
+class _Fields:
+    """The attribute ``list`` of a FieldStorage, made of its pairs when it is asked for."""
+
+    def __get__(self, storage, owner=None):
+        if storage is None:
+            return None
+        fields = storage.list = FieldList()
+        if storage._pairs:
+            _apache._form_fields(storage._pairs, StringField, fields)
+        return fields
+
+
 class FieldStorage:
     """The fields of a request: query string first, then the form in its body.
 
@@ -51,9 +63,8 @@ class FieldStorage:
     unknown, 413 for a form beyond a limit, 501 for a POST of another content type.
     """
 
-    # Names and values in turn; fields are made of them when somebody looks.
+    # Names and values in turn.
     _pairs = ()
-    _list = None
 
     def __init__(
         self,
@@ -86,17 +97,7 @@ class FieldStorage:
             parts = _Parts(fields.append, file_callback, field_callback)
             _apache._form_parts(req, _BLOCK, ctype, limits, len(fields), parts.begin, _refuse)
 
-    @property
-    def list(self):
-        """All fields in order of arrival, a FieldList."""
-        fields = self._list
-        if fields is None:
-            fields = self._list = FieldList(_apache._form_fields(self._pairs or [], StringField))
-        return fields
-
-    @list.setter
-    def list(self, fields):
-        self._list = fields
+    list = _Fields()
 
     def add_field(self, key, value):
         """Appends a field with the text `value` (str or bytes)."""

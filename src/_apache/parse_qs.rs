@@ -87,12 +87,16 @@ impl Kind {
 /// Decodes UTF-8 the way forms are decoded: what is not UTF-8 becomes U+FFFD, as in urllib.
 pub fn decode_replacing<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
     let length = bytes.len() as ffi::Py_ssize_t;
-    // SAFETY: CPython reads `length` bytes; the error handler's name is a C string. ASCII is a str of
-    // one byte a character, and decoding with replacement fails only without memory.
+    // SAFETY: a new ASCII str has room for `length` bytes, which are written before anybody sees it.
+    // Otherwise CPython reads `length` bytes and the name of the error handler, a C string. Both fail
+    // only without memory.
     unsafe {
-        let raw = if bytes.is_ascii() {
-            let kind = ffi::PyUnicode_1BYTE_KIND as std::ffi::c_int;
-            ffi::PyUnicode_FromKindAndData(kind, bytes.as_ptr().cast(), length)
+        let raw = if length > 1 && bytes.is_ascii() {
+            let raw = ffi::PyUnicode_New(length, 127);
+            assert!(!raw.is_null(), "out of memory");
+            let data = ffi::PyUnicode_DATA(raw) as *mut u8;
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), data, bytes.len());
+            raw
         } else {
             ffi::PyUnicode_DecodeUTF8(bytes.as_ptr().cast(), length, c"replace".as_ptr())
         };

@@ -18,30 +18,41 @@ pub fn each_pair<E>(
     while !rest.is_empty() {
         let mut length = 0;
         let mut equals = None;
-        let mut is_empty = true;
-        while let Some((&byte, tail)) = rest.split_first() {
+        loop {
+            let mut run = 0;
+            for (place, &byte) in buffer[length..].iter_mut().zip(rest) {
+                let plain = PLAIN[byte as usize];
+                if plain == 0 {
+                    break;
+                }
+                *place = plain;
+                run += 1;
+            }
+            length += run;
+            let Some((&byte, tail)) = rest[run..].split_first() else {
+                rest = b"";
+                break;
+            };
             rest = tail;
             let decoded = match byte {
                 b'&' | b';' => break,
                 b'=' if equals.is_none() => {
                     equals = Some(length);
-                    is_empty = false;
                     continue;
                 }
-                b'+' => b' ',
                 b'%' => match escape(tail) {
                     Some(decoded) => {
                         rest = &tail[2..];
                         decoded
                     }
-                    None => b'%',
+                    None => byte,
                 },
                 _ => byte,
             };
-            is_empty = false;
             buffer[length] = decoded;
             length += 1;
         }
+        let is_empty = length == 0 && equals.is_none();
         let (name, value) = buffer[..length].split_at(equals.unwrap_or(length));
         if !is_empty && (keep_blank_values || !value.is_empty()) {
             each(name, value)?;
@@ -49,6 +60,21 @@ pub fn each_pair<E>(
     }
     Ok(())
 }
+
+/// What a byte stands for by itself; 0 for those that need a closer look.
+const PLAIN: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 1;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'&' | b';' | b'=' | b'%' => 0,
+            b'+' => b' ',
+            other => other,
+        };
+        byte += 1;
+    }
+    table
+};
 
 /// [`each_pair`] within `limits`; the form has `fields` fields already.
 ///
@@ -82,12 +108,24 @@ pub fn each_limited_pair<E: From<Error>>(
 /// The byte that two hexadecimal digits at the start of `text` stand for.
 #[inline]
 pub fn escape(text: &[u8]) -> Option<u8> {
-    let digit = |byte: u8| (byte as char).to_digit(16);
-    match text {
-        [high, low, ..] => Some((digit(*high)? << 4 | digit(*low)?) as u8),
-        _ => None,
-    }
+    let (high, low) = match text {
+        [high, low, ..] => (HEX[*high as usize], HEX[*low as usize]),
+        _ => return None,
+    };
+    (high | low < 16).then_some(high << 4 | low)
 }
+
+/// The value of a hexadecimal digit; 16 for other bytes.
+const HEX: [u8; 256] = {
+    let mut table = [16; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value] as usize] = value as u8;
+        table[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
