@@ -2,6 +2,7 @@
 #
 # PYO3_PYTHON=/usr/bin/python3   the Python to embed; the module belongs to this Python alone
 # APXS=apxs                      the httpd to build for
+# BENCH=--list                  options of the benchmark (tests/bench/README.md)
 # PORT=8080                      where `make run` serves; PORT+1 is the connection example's
 
 PYO3_PYTHON ?= /usr/bin/python3
@@ -82,11 +83,12 @@ lint: packages .venv/ready
 	@$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(say) 'ruff'
 	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
 
-bench: build .venv/ready
+bench: build
 	@tools/system-packages build bench
 	$(say) 'Measuring'
-	@.venv/bin/python tests/bench/run.py
+	@$(PYO3_PYTHON) tests/bench/run.py $(BENCH)
 
 install:
 	$(say) 'Installing'
