@@ -2,7 +2,7 @@
 #
 # PYO3_PYTHON=/usr/bin/python3   the Python to embed; the module belongs to this Python alone
 # APXS=apxs                      the httpd to build for
-# BENCH=--list                  options of the benchmark (tests/bench/README.md)
+# BENCH=--list                   options of the benchmark (tests/bench/README.md)
 # PORT=8080                      where `make run` serves; PORT+1 is the connection example's
 
 PYO3_PYTHON ?= /usr/bin/python3

@@ -249,6 +249,20 @@ def test_httpd_ending_by_itself_is_told(serve, folder):
     assert "httpd ended by itself with status 0" in served.said
 
 
+def test_ipv6(serve, folder):
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError as error:
+        pytest.skip("no IPv6: %s" % error)
+    (folder / "one.py").write_text(HANDLER % "one")
+    served = serve("--listen", "[::1]:%d" % (port := free_port()), folder / "one.py")
+    served.wait_for("is served at http://[::1]:%d/ " % port)
+    with socket.create_connection(("::1", port)) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert connection.makefile("rb").read().endswith(b"hello from one")
+
+
 def test_port_in_use(serve, folder):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

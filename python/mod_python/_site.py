@@ -165,7 +165,7 @@ def server_lines(httpd, root, options, user):
         "ServerRoot %s" % quoted(root),
         "DefaultRuntimeDir %s" % quoted(root),
         "PidFile httpd.pid",
-        "ServerName %s" % options.host,
+        "ServerName localhost",
         "Listen %s" % options.listen,
         "TypesConfig mime.types",
         "AcceptPathInfo On",
