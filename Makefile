@@ -7,7 +7,8 @@
 
 PYO3_PYTHON ?= /usr/bin/python3
 APXS ?= $(or $(shell command -v apxs || command -v apxs2),apxs)
-CARGO ?= cargo
+# rustup's place is not on everybody's PATH.
+CARGO ?= $(or $(shell command -v cargo),$(wildcard $(HOME)/.cargo/bin/cargo),cargo)
 PORT ?= 8080
 PROFILE ?= release
 MPMS ?= event worker prefork
