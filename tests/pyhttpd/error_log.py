@@ -21,8 +21,12 @@ _EARLY_LINE = re.compile(
 LEVELS = ("emerg", "alert", "crit", "error", "warn", "notice", "info", "debug")
 # AH00050 to AH00052: a child died; the others are what a crash or a panic leaves behind.
 DISASTER = re.compile(r"exit signal|AH0005[012]|panicked at|Fatal Python error|double free|MP0001")
-# httpd's event MPM says so when a connection ends while its child does; nobody's fault.
-_NOISE = re.compile(r"AH03092: process_lingering_close: apr_pollset_add failure")
+# Nobody's fault: a connection that ends while its child does; a look at the children while the one
+# there is has not yet started all its threads.
+_NOISE = re.compile(
+    r"AH03092: process_lingering_close: apr_pollset_add failure"
+    r"|AH(00161|00286|00484|10159): server (reached|is within)"
+)
 
 
 @dataclasses.dataclass(frozen=True)

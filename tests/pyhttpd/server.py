@@ -277,6 +277,10 @@ class Server:
             return
         self.process = None
         if process.poll() is None:
+            # The event MPM's child, with or without any module, may crash when it is told to end
+            # while a worker thread is still closing its connection (close_worker_sockets looks at a
+            # socket whose pool is being destroyed).  Let the last connection go first.
+            time.sleep(0.05)
             process.terminate()
             try:
                 process.wait(timeout)
