@@ -214,6 +214,12 @@ impl<'p> DirConfig<'p> {
         self.handlers[phase as usize].map(|entries| (*entries, false))
     }
 
+    /// Whether no list of a phase can match, whatever the file.
+    #[inline(always)]
+    pub fn has_none(&self, phase: Phase) -> bool {
+        self.handlers[phase as usize].is_none() && self.suffixed.is_empty()
+    }
+
     /// The filter registered under a name in this scope.
     pub fn filter(&self, name: &CStr, is_input: bool) -> Option<&'p Filter<'p>> {
         self.filters.find(&mut |row| {

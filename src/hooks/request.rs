@@ -35,12 +35,30 @@ unsafe fn hook(
     .0
 }
 
+/// Whether none of these phases can have anything to run: most requests of a server concern no Python at
+/// all, and a few loads must be enough to know.
+///
+/// # Safety
+/// `r` is what httpd gave the hook.
+#[inline(always)]
+unsafe fn idle<const N: usize>(r: *mut ffi::request_rec, phases: [Phase; N]) -> bool {
+    // SAFETY: live for the length of the hook (caller).
+    let r = unsafe { Request::from_raw(r) };
+    r.module_config().is_null()
+        && DirConfig::of(r).is_some_and(|config| phases.iter().all(|phase| config.has_none(*phase)))
+}
+
 /// Hooks that only run the handlers of their phase.
 macro_rules! plain_hooks {
     ($($name:ident = $phase:ident),* $(,)?) => { $(
         pub unsafe extern "C" fn $name(r: *mut ffi::request_rec) -> c_int {
             // SAFETY: httpd's request.
-            unsafe { hook(r, stringify!($name), |r| dispatch::request::run(Phase::$phase, r)) }
+            unsafe {
+                if idle(r, [Phase::$phase]) {
+                    return Status::DECLINED.0;
+                }
+                hook(r, stringify!($name), |r| dispatch::request::run(Phase::$phase, r))
+            }
         }
     )* };
 }
@@ -48,6 +66,9 @@ macro_rules! plain_hooks {
 pub unsafe extern "C" fn quick_handler(r: *mut ffi::request_rec, _lookup_uri: c_int) -> c_int {
     // SAFETY: httpd's request.
     unsafe {
+        if idle(r, [Phase::Quick]) {
+            return Status::DECLINED.0;
+        }
         hook(r, "quick_handler", |r| {
             dispatch::request::run(Phase::Quick, r)
         })
@@ -62,6 +83,9 @@ const INIT_RAN: &std::ffi::CStr = c"python_init_ran";
 pub unsafe extern "C" fn post_read_request(r: *mut ffi::request_rec) -> c_int {
     // SAFETY: httpd's request.
     unsafe {
+        if idle(r, [Phase::Init, Phase::PostReadRequest]) {
+            return Status::DECLINED.0;
+        }
         hook(r, "post_read_request", |r| {
             let init = init(r);
             if init != Status::OK && init != Status::DECLINED {
@@ -102,6 +126,9 @@ pub unsafe extern "C" fn translate_name(r: *mut ffi::request_rec) -> c_int {
 pub unsafe extern "C" fn header_parser(r: *mut ffi::request_rec) -> c_int {
     // SAFETY: httpd's request.
     unsafe {
+        if idle(r, [Phase::Init, Phase::HeaderParser]) {
+            return Status::DECLINED.0;
+        }
         hook(r, "header_parser", |r| {
             let init = init(r);
             if init != Status::OK && init != Status::DECLINED {
@@ -115,6 +142,9 @@ pub unsafe extern "C" fn header_parser(r: *mut ffi::request_rec) -> c_int {
 pub unsafe extern "C" fn check_user_id(r: *mut ffi::request_rec) -> c_int {
     // SAFETY: httpd's request.
     unsafe {
+        if idle(r, [Phase::Authen]) {
+            return Status::DECLINED.0;
+        }
         hook(r, "check_user_id", |r| {
             let result = dispatch::request::run(Phase::Authen, r);
             if result == Status::OK && r.user().is_none() {
@@ -132,6 +162,9 @@ pub unsafe extern "C" fn check_user_id(r: *mut ffi::request_rec) -> c_int {
 pub unsafe extern "C" fn fixups(r: *mut ffi::request_rec) -> c_int {
     // SAFETY: httpd's request.
     unsafe {
+        if idle(r, [Phase::Cleanup, Phase::Fixup]) {
+            return Status::DECLINED.0;
+        }
         hook(r, "fixups", |r| {
             expect_cleanup(r);
             dispatch::request::run(Phase::Fixup, r)
@@ -155,6 +188,9 @@ pub unsafe extern "C" fn handler(r: *mut ffi::request_rec) -> c_int {
 pub unsafe extern "C" fn log_transaction(r: *mut ffi::request_rec) -> c_int {
     // SAFETY: httpd's request.
     unsafe {
+        if idle(r, [Phase::Cleanup, Phase::Log]) {
+            return Status::DECLINED.0;
+        }
         hook(r, "log_transaction", |r| {
             expect_cleanup(r);
             dispatch::request::run(Phase::Log, r)

@@ -36,6 +36,9 @@ DIRECTIVES = {
     "PythonInterpPerServer": SERVER,
     "PythonOptimize": SERVER,
     "PythonHome": SERVER,
+    "PythonMapToStorageHandler": SERVER,
+    "PythonQuickHandler": SERVER,
+    "PythonAuthnProvider": EVERYWHERE,
 }
 BY_LOWER = {name.lower(): name for name in DIRECTIVES}
 
