@@ -16,6 +16,15 @@ def pytest_addoption(parser):
         help="run everything under the original mod_python; differential cases print its answers",
     )
     group.addoption("--keep-roots", action="store_true", help="keep the server roots")
+    group.addoption(
+        "--python",
+        metavar="PATH",
+        help="the Python that MOD_PYTHON_SO was built for, where that is another one than usual",
+    )
+
+
+def pytest_configure(config):
+    ModPython.other_python = config.getoption("--python")
 
 
 def pytest_report_header(config):

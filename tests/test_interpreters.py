@@ -46,7 +46,6 @@ SITE = Site(
     + section("per", "PythonInterpPerDirectory On")
     + section("directive", "PythonInterpPerDirective On"),
     files={**FILES, "directive/where.py": WHERE, "directive/sub/x": ""},
-    threads=1,
 )
 
 
@@ -89,7 +88,7 @@ def test_a_thread_may_serve_a_named_interpreter_first(make_server, watch):
     # PythonImport makes the interpreter on another thread, so the worker meets it without having
     # met the main one. CPython binds a thread to its first thread state: it must be the main one's.
     with make_server(Site(conf=NAMED + "PythonImport json a\n", files=FILES, threads=1)) as server:
-        watch(server)
+        watch(server).allow("AH00484")
         a, main, again = (ask(server, path)["interpreter"] for path in ("/a/", "/main/", "/a/"))
         assert a != main
         assert again == a
@@ -180,7 +179,7 @@ def test_interpreters_per_server(which, make_server, watch):
         "main/.htaccess": "PythonInterpreter main_interpreter\nSetHandler mod_python\n"
         "PythonHandler where\n",
     }
-    with make_server(Site(conf=conf, files=files, threads=1)) as server:
+    with make_server(Site(conf=conf, files=files)) as server:
         watch(server)
         server.log.wait_for("mod_python: PythonInterpPerServer .*" + said)
         main = ask(server, "/main/", "a.test")["interpreter"]
@@ -202,7 +201,7 @@ def test_htaccess_of_another_host_is_apart(make_server, watch):
         "b/.htaccess": "SetHandler mod_python\nPythonHandler where\n",
     }
     conf = vhost("a.test", HANDLERS) + vhost("b.test")
-    with make_server(Site(conf=conf, files=files, threads=1)) as server:
+    with make_server(Site(conf=conf, files=files)) as server:
         watch(server)
         a, b = ask(server, "/server/", "a.test"), ask(server, "/b/", "b.test")
         assert (a["req"], b["req"]) == ("a.test", "b.test")

@@ -14,7 +14,14 @@ use crate::httpd::{log, Conn};
 use crate::interpreter::GilCell;
 
 /// A client's connection. It can be used until the connection ends.
-#[pyclass(frozen, weakref, immutable_type, name = "mp_conn", module = "builtins")]
+#[cfg_attr(
+    Py_3_10,
+    pyclass(frozen, weakref, immutable_type, name = "mp_conn", module = "builtins")
+)]
+#[cfg_attr(
+    not(Py_3_10),
+    pyclass(frozen, weakref, name = "mp_conn", module = "builtins")
+)]
 pub struct ConnObject {
     pub state: Arc<ConnState>,
     /// Set while a connection handler runs.

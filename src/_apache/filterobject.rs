@@ -63,12 +63,19 @@ pub struct Progress {
 /// One call of a filter: what came can be read, what is written goes on.
 ///
 /// Each call gets a new object, which can be used until the function returns.
-#[pyclass(
-    frozen,
-    weakref,
-    immutable_type,
-    name = "mp_filter",
-    module = "builtins"
+#[cfg_attr(
+    Py_3_10,
+    pyclass(
+        frozen,
+        weakref,
+        immutable_type,
+        name = "mp_filter",
+        module = "builtins"
+    )
+)]
+#[cfg_attr(
+    not(Py_3_10),
+    pyclass(frozen, weakref, name = "mp_filter", module = "builtins")
 )]
 pub struct FilterObject {
     state: Arc<RequestState>,

@@ -8,7 +8,11 @@ use super::text;
 use crate::httpd::finfo::{self, Finfo};
 
 /// A file's attributes: by name, by `apache.FINFO_*` index, or as a sequence of 13.
-#[pyclass(frozen, immutable_type, name = "mp_finfo", module = "builtins")]
+#[cfg_attr(
+    Py_3_10,
+    pyclass(frozen, immutable_type, name = "mp_finfo", module = "builtins")
+)]
+#[cfg_attr(not(Py_3_10), pyclass(frozen, name = "mp_finfo", module = "builtins"))]
 pub struct FileInfo {
     pub inner: Finfo,
 }

@@ -19,7 +19,11 @@ pub struct Entry {
 }
 
 /// The handlers of the current phase, configured ones first, and a position among them.
-#[pyclass(frozen, immutable_type, name = "mp_hlist", module = "builtins")]
+#[cfg_attr(
+    Py_3_10,
+    pyclass(frozen, immutable_type, name = "mp_hlist", module = "builtins")
+)]
+#[cfg_attr(not(Py_3_10), pyclass(frozen, name = "mp_hlist", module = "builtins"))]
 pub struct HList {
     entries: GilCell<Vec<Entry>>,
     position: GilCell<usize>,

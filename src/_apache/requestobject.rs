@@ -26,13 +26,20 @@ use crate::interpreter::{registry, GilCell};
 ///
 /// It can be used until the request is over; afterwards every use raises RuntimeError. Programs may set
 /// attributes of their own, which live as long as the request.
-#[pyclass(
-    frozen,
-    dict,
-    weakref,
-    immutable_type,
-    name = "mp_request",
-    module = "builtins"
+#[cfg_attr(
+    Py_3_10,
+    pyclass(
+        frozen,
+        dict,
+        weakref,
+        immutable_type,
+        name = "mp_request",
+        module = "builtins"
+    )
+)]
+#[cfg_attr(
+    not(Py_3_10),
+    pyclass(frozen, dict, weakref, name = "mp_request", module = "builtins")
 )]
 pub struct RequestObject {
     pub state: Arc<RequestState>,

@@ -13,13 +13,20 @@ use crate::httpd::{log, Server};
 /// A server of httpd's configuration, which lives as long as this child.
 ///
 /// Programs may set attributes, which last as long as this object.
-#[pyclass(
-    frozen,
-    dict,
-    weakref,
-    immutable_type,
-    name = "mp_server",
-    module = "builtins"
+#[cfg_attr(
+    Py_3_10,
+    pyclass(
+        frozen,
+        dict,
+        weakref,
+        immutable_type,
+        name = "mp_server",
+        module = "builtins"
+    )
+)]
+#[cfg_attr(
+    not(Py_3_10),
+    pyclass(frozen, dict, weakref, name = "mp_server", module = "builtins")
 )]
 pub struct ServerObject {
     server: *mut Raw,

@@ -70,13 +70,20 @@ enum Source {
 ///
 /// table(), table(mapping), table(iterable of pairs). A live table of a request (headers_in ...) can be
 /// used until the request is over.
-#[pyclass(
-    frozen,
-    subclass,
-    weakref,
-    immutable_type,
-    name = "mp_table",
-    module = "builtins"
+#[cfg_attr(
+    Py_3_10,
+    pyclass(
+        frozen,
+        subclass,
+        weakref,
+        immutable_type,
+        name = "mp_table",
+        module = "builtins"
+    )
+)]
+#[cfg_attr(
+    not(Py_3_10),
+    pyclass(frozen, subclass, weakref, name = "mp_table", module = "builtins")
 )]
 pub struct TableObject {
     source: Source,
@@ -465,11 +472,18 @@ enum What {
 }
 
 /// The iterator of a table; a change of its size meanwhile is an error.
-#[pyclass(
-    frozen,
-    immutable_type,
-    name = "dictionary_iterator",
-    module = "builtins"
+#[cfg_attr(
+    Py_3_10,
+    pyclass(
+        frozen,
+        immutable_type,
+        name = "dictionary_iterator",
+        module = "builtins"
+    )
+)]
+#[cfg_attr(
+    not(Py_3_10),
+    pyclass(frozen, name = "dictionary_iterator", module = "builtins")
 )]
 pub struct TableIterator {
     table: Py<TableObject>,

@@ -11,7 +11,9 @@ import pathlib
 import re
 import shutil
 import subprocess
-from typing import Optional
+from typing import ClassVar, Optional
+
+from pyhttpd.python import readable_home
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
@@ -112,13 +114,21 @@ class ModPython:
     name: str  # "ours" or "original"
     shared_object: pathlib.Path
     package: Optional[pathlib.Path]  # directory that holds the package directory mod_python
+    # The Python it embeds, where that is not the one of /usr; and a PythonHome for it if need be.
+    python: Optional[str] = None
+    home: Optional[pathlib.Path] = None
+
+    # Set by the option --python.
+    other_python: ClassVar[Optional[str]] = None
 
     @staticmethod
     def ours() -> "ModPython":
         so = pathlib.Path(os.environ.get("MOD_PYTHON_SO") or REPOSITORY / "build/mod_python.so")
         if not so.exists():
             raise InstallError(f"{so} does not exist: run `make build`")
-        return ModPython("ours", so.resolve(), REPOSITORY / "python")
+        other = ModPython.other_python
+        home = readable_home(other) if other else None
+        return ModPython("ours", so.resolve(), REPOSITORY / "python", other, home)
 
     @staticmethod
     def original() -> "ModPython":

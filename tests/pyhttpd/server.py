@@ -140,6 +140,9 @@ class Server:
             if name is None:
                 raise StartError(f"none of the users {', '.join(_USERS)} exists")
             user = [f"User {name}", f"Group #{known[name].pw_gid}"]
+        home = []
+        if self.mod_python is not None and self.mod_python.home is not None:
+            home = [f"PythonHome {self.mod_python.home}"]
         lines = [
             f"ServerRoot {self.root}",
             f"DefaultRuntimeDir {self.root}/run",
@@ -163,6 +166,7 @@ class Server:
             "    Options FollowSymLinks",
             "    Require all granted",
             "</Directory>",
+            *home,
             self.substitute(self.site.conf),
         ]
         return "\n".join(lines) + "\n"
