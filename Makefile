@@ -20,7 +20,7 @@ PYTEST = .venv/bin/python -m pytest tests
 
 say = @printf '==> %s\n'
 
-.PHONY: help run build version test cargo-test pytest lint bench install uninstall clean packages
+.PHONY: help run build version test cargo-test pytest lint bench install uninstall deb clean packages
 
 help:
 	@echo 'make run        build, then serve examples/ on http://127.0.0.1:$(PORT)/ until Ctrl-C'
@@ -30,6 +30,7 @@ help:
 	@echo 'make bench      compare with a C module, mod_python 3.5 and mod_wsgi'
 	@echo 'make install    into httpd and Python (DESTDIR= for a staging directory)'
 	@echo 'make uninstall  remove it again'
+	@echo 'make deb        a Debian package of it, in build/'
 	@echo 'make clean      remove what was built'
 	@echo 'Variables: PYO3_PYTHON=$(PYO3_PYTHON) APXS=$(APXS) PORT=$(PORT)'
 
@@ -94,6 +95,10 @@ bench: build
 install:
 	$(say) 'Installing'
 	@tools/install install
+
+deb: build
+	$(say) 'Making a Debian package'
+	@tools/deb
 
 uninstall:
 	$(say) 'Uninstalling'
