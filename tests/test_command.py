@@ -98,6 +98,21 @@ def test_version():
     assert lines[11].startswith("platform:    Linux" if sys.platform == "linux" else "platform: ")
 
 
+def test_output_that_nobody_reads_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "mod_python", "version"],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY / "python")},
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_the_version_is_the_crates():
     cargo = (REPOSITORY / "Cargo.toml").read_text()
     assert 'version = "%s"' % version.version in cargo.splitlines()

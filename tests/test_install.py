@@ -1,6 +1,7 @@
 """`make install` and `make uninstall`, into a staging directory and into places of our own."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -160,6 +161,39 @@ def test_files_of_system_packages_are_not_overwritten(tmp_path):
         assert "belongs to a system package (libapache2-mod-other)" in done.stdout
         assert theirs.read_text() == "theirs"
         assert not paths["PYTHON_SITE"].exists()
+
+
+@pytest.mark.skipif(
+    not (shutil.which("dpkg-deb") and shutil.which("dpkg-shlibdeps")), reason="needs dpkg-dev"
+)
+def test_debian_package():
+    done = subprocess.run(
+        ["tools/deb"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    package = REPOSITORY / done.stdout.split()[-3]
+
+    def ask(*arguments):
+        return subprocess.check_output(["dpkg-deb", *arguments], text=True)
+
+    told = ask("--info", package)
+    assert " Version: %s\n" % version.version in told
+    depends = re.search(r"^ Depends: (.*)$", told, re.M).group(1)
+    for wanted in ("libc6 ", "libpython3.", "apache2-api-", "python3 (>= 3.", "python3 (<< 3."):
+        assert wanted in depends
+    listed = [line.split() for line in ask("--contents", package).splitlines()]
+    assert {row[1] for row in listed} == {"root/root"}
+    names = {row[5].lstrip(".") for row in listed}
+    assert {"/etc/apache2/mods-available/python.load", "/usr/bin/mod_python"} <= names
+    assert version.LIBEXECDIR + "/mod_python.so" in names
+    assert "/usr/lib/python3/dist-packages/mod_python/apache.py" in names
+    assert not any("__pycache__" in name for name in names)
+    assert not (REPOSITORY / "build/deb").exists()
 
 
 def test_install_before_build_says_what_to_do(tmp_path):

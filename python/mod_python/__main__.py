@@ -168,6 +168,18 @@ COMMANDS = {
 }
 
 
+def run(command, argv):
+    """The command's exit status; 141, as a shell would say, when nobody reads its output."""
+    try:
+        status = command(argv)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Python would complain once more when it closes stdout at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
 def main(argv=None):
     """Run the command named in argv (default: sys.argv[1:]); returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
@@ -178,7 +190,7 @@ def main(argv=None):
     for place, word in enumerate(argv):
         if word in COMMANDS:
             parser.parse_args(argv[:place])
-            return COMMANDS[word](argv[place + 1 :])
+            return run(COMMANDS[word], argv[place + 1 :])
     _, words = parser.parse_args(argv)
     if not words:
         parser.error("Please specify a command")
