@@ -69,6 +69,18 @@ def test_opened_resource_means_stale():
     assert c["a"] == "aa"
 
 
+def test_build_sees_the_old_value():
+    class Counting(cache.Cache):
+        def check(self, key, name, entry):
+            return "opened"
+
+        def build(self, key, name, opened, entry):
+            return 1 if entry._value is cache.NOT_INITIALIZED else entry._value + 1
+
+    c = Counting()
+    assert [c["a"], c["a"], c["b"], c["a"]] == [1, 2, 1, 3]
+
+
 def test_keys():
     class Folding(Doubling):
         def key(self, name):

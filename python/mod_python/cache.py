@@ -120,16 +120,18 @@ class Cache:
         key = self.key(name)
         entry = self._get_entry(key)
         with entry._lock:
+            stale = False
             try:
                 opened = self.check(key, name, entry)
                 value = self._unpack(entry)
                 if value is NOT_INITIALIZED or opened is not None:
-                    # If this fails, the old value is not fresh either.
-                    entry._value = NOT_INITIALIZED
+                    stale = True
                     value = self.build(key, name, opened, entry)
                     self._pack(entry, value)
                     self.commit()
             except BaseException:
+                if stale:
+                    entry._value = NOT_INITIALIZED
                 if entry._value is NOT_INITIALIZED:
                     # Names that cannot be built must not fill the cache.
                     with self._lock:
