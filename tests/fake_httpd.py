@@ -1,0 +1,125 @@
+"""As much of req and _apache as the session modules use, for tests without a server."""
+
+import fcntl
+import os
+import sys
+import threading
+import time
+import types
+
+
+class Table:
+    """mp_table: several values for a name, names in any case."""
+
+    def __init__(self, pairs=()):
+        self.pairs = list(pairs)
+
+    def add(self, key, value):
+        self.pairs.append((key, value))
+
+    def get(self, key, default=None):
+        return next((v for k, v in self.pairs if k.lower() == key.lower()), default)
+
+    def get_all(self, key):
+        return [v for k, v in self.pairs if k.lower() == key.lower()]
+
+    def items(self):
+        return list(self.pairs)
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __contains__(self, key):
+        return bool(self.get_all(key))
+
+    def __getitem__(self, key):
+        values = self.get_all(key)
+        if not values:
+            raise KeyError(key)
+        return values[0] if len(values) == 1 else values
+
+
+class Request:
+    """One request; `end()` runs its cleanups."""
+
+    def __init__(self, cookie=None, https=False, directory="/www/app/", uri="/app/x", **options):
+        self.headers_in = Table([("Cookie", cookie)] if cookie else [])
+        self.headers_out = Table()
+        self.options = Table((key.replace("__", "."), value) for key, value in options.items())
+        self.server = "server"
+        self.uri = uri
+        self.hlist = types.SimpleNamespace(directory=directory) if directory else None
+        self.https = https
+        self.logged = []
+        self.cleanups = []
+
+    def get_options(self):
+        return self.options
+
+    def document_root(self):
+        return "/www"
+
+    def is_https(self):
+        return int(self.https)
+
+    def log_error(self, message, level=3):
+        self.logged.append((level, message))
+
+    def register_cleanup(self, function, data):
+        self.cleanups.append((function, data))
+
+    def end(self):
+        for function, data in self.cleanups:
+            function(data)
+
+    @property
+    def cookies(self):
+        """What was sent: the Set-Cookie headers."""
+        return self.headers_out.get_all("Set-Cookie")
+
+
+def next_request(req, **more):
+    """The client's next request: it sends back the cookie of this answer."""
+    sent = req.cookies[-1].split(";")[0] if req.cookies else req.headers_in.get("Cookie")
+    again = Request(sent, **more)
+    again.options = req.options
+    return again
+
+
+def fake_apache(lock_file):
+    """A module _apache whose locks exclude threads and processes that share lock_file."""
+    module = types.ModuleType("_apache")
+    module.logged = []
+    module.held = {}  # lock -> open descriptor, of this process
+    guard = threading.Lock()
+
+    def acquire(name):
+        descriptor = os.open("%s.%s" % (lock_file, name), os.O_RDWR | os.O_CREAT, 0o600)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                assert time.monotonic() < deadline, "deadlock: %s is held" % name
+                time.sleep(0.001)
+        with guard:
+            assert name not in module.held
+            module.held[name] = descriptor
+
+    def release(name):
+        with guard:
+            os.close(module.held.pop(name))
+
+    module._global_lock = lambda server, key, index=-1: acquire(str(index))
+    module._global_unlock = lambda server, key, index=-1: release(str(index))
+    module._request_lock = lambda req, key: acquire(key)
+    module._request_unlock = lambda req, key: release(key)
+    module.log_error = lambda message, level=3, server=None: module.logged.append((level, message))
+    return module
+
+
+def install(lock_file):
+    """Put a fake _apache where `import _apache` finds it."""
+    module = sys.modules["_apache"] = fake_apache(lock_file)
+    return module
