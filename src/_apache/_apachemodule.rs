@@ -14,7 +14,7 @@ use super::tableobject::{TableIterator, TableObject};
 use super::wsgi_response::WsgiResponse;
 use super::{
     child_cleanup, config_tree as tree, errors, file_stamp, forms, global_lock, importing,
-    parse_qs, request_options, text, wsgi_environ,
+    parse_qs, request_lock, request_options, text, wsgi_environ,
 };
 use crate::httpd::{constants, finfo, log, mpm, Error};
 use crate::interpreter::{registry, thread};
@@ -180,6 +180,8 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(global_lock::_global_lock, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_trylock, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_unlock, module)?)?;
+    module.add_function(wrap_pyfunction!(request_lock::_request_lock, module)?)?;
+    module.add_function(wrap_pyfunction!(request_lock::_request_unlock, module)?)?;
     module.add_function(wrap_pyfunction!(parse_qs::parse_qs, module)?)?;
     module.add_function(wrap_pyfunction!(parse_qs::parse_qsl, module)?)?;
     forms::register(module)?;

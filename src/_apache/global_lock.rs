@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use super::serverobject::ServerObject;
-use crate::httpd::locks;
+use crate::httpd::locks::{self, Lock};
 use crate::httpd::{log, Server};
 use crate::interpreter::thread::detach;
 
@@ -40,10 +40,17 @@ fn choose(
     Ok((index, server.as_ptr()))
 }
 
-/// The lock of a key, the same in every child: Python's own hash of str differs between processes.
-///
-/// Lock 0 is for dbm files.
+/// The lock of a key; lock 0 is for dbm files.
 fn index_of(key: &Bound<'_, PyAny>, count: usize) -> PyResult<usize> {
+    let hash = hash_of(key)?;
+    if count < 2 {
+        return Ok(0);
+    }
+    Ok((hash % (count as u64 - 1)) as usize + 1)
+}
+
+/// The hash of a key, the same in every child: Python's own of str differs between processes.
+pub fn hash_of(key: &Bound<'_, PyAny>) -> PyResult<u64> {
     // Unhashable keys are errors, as they always were.
     key.hash()?;
     let text;
@@ -57,16 +64,13 @@ fn index_of(key: &Bound<'_, PyAny>, count: usize) -> PyResult<usize> {
         };
         &text
     };
-    if count < 2 {
-        return Ok(0);
-    }
     // FNV-1a
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    Ok(bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    Ok((hash % (count as u64 - 1)) as usize + 1)
+    }))
 }
 
+/// Says in the log that the operating system refused; the exception for it.
 #[cold]
 fn failed(
     server: *mut crate::httpd::server::Raw,
@@ -93,7 +97,7 @@ pub fn _global_lock(
     index: isize,
 ) -> PyResult<()> {
     let (index, raw) = choose(server, key, index)?;
-    detach(key.py(), || locks::get(index).lock())
+    detach(key.py(), || Lock::numbered(index).lock())
         .map_err(|error| failed(raw, "acquire", index, &error))
 }
 
@@ -106,7 +110,7 @@ pub fn _global_trylock(
     index: isize,
 ) -> PyResult<bool> {
     let (index, raw) = choose(server, key, index)?;
-    detach(key.py(), || locks::get(index).trylock())
+    detach(key.py(), || Lock::numbered(index).trylock())
         .map_err(|error| failed(raw, "acquire", index, &error))
 }
 
@@ -119,7 +123,7 @@ pub fn _global_unlock(
     index: isize,
 ) -> PyResult<()> {
     let (index, raw) = choose(server, key, index)?;
-    locks::get(index)
+    Lock::numbered(index)
         .unlock()
         .map_err(|error| failed(raw, "release", index, &error))
 }

@@ -93,6 +93,12 @@ impl Gate {
         self.nested.set(entered.nested);
     }
 
+    /// Whether httpd is in none of our callbacks for the connection.
+    #[inline]
+    pub fn is_closed(&self, _py: Python<'_>) -> bool {
+        self.depth.get() == 0
+    }
+
     /// Whether this thread may use the objects under the GIL now; waits where it will be able to.
     #[inline]
     pub fn pass(&self, py: Python<'_>) -> PyResult<()> {

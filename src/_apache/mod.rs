@@ -26,6 +26,7 @@ pub mod request_cgi;
 pub mod request_config;
 pub mod request_handlers;
 pub mod request_io;
+pub mod request_lock;
 pub mod request_options;
 pub mod requestobject;
 pub mod serverobject;

@@ -1,13 +1,14 @@
 //! Per-connection and per-request state: leases, the Python object, what handlers added on the way.
 
 use std::ffi::{c_void, CStr, CString};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use pyo3::prelude::*;
 
 use super::hlistobject::{self, HList};
 use super::lease::{gone, Gate};
 use super::request_body;
+use super::request_lock::{self, Held};
 use super::requestobject::RequestObject;
 use crate::config::hlist::{self, Entry};
 use crate::config::interp_name::{self, Name};
@@ -26,6 +27,8 @@ pub struct ConnState {
     conn: GilCell<*mut RawConn>,
     /// What a connection handler's readline took from httpd beyond its limit.
     pub read_ahead: GilCell<Vec<u8>>,
+    /// The last request that took a lock of its own.
+    pub lock_owner: GilCell<Weak<RequestState>>,
 }
 
 // SAFETY: the pointer is only used under the GIL, through the gate.
@@ -50,6 +53,7 @@ impl ConnState {
             gate: Gate::new(),
             conn: GilCell::new(c.as_ptr()),
             read_ahead: GilCell::new(Vec::new()),
+            lock_owner: GilCell::new(Weak::new()),
         });
         let slot = Box::into_raw(Box::new(state));
         c.set_module_config(slot as *mut c_void);
@@ -201,6 +205,8 @@ pub struct RequestState {
     pub added: GilCell<Vec<Added>>,
     pub filters: GilCell<Vec<AddedFilter>>,
     pub cleanups: GilCell<Vec<Cleanup>>,
+    /// Global locks that end with the request.
+    pub locks: GilCell<Vec<Held>>,
     /// The interpreter of the last dispatch, for the cleanup phase.
     pub interpreter: GilCell<Option<&'static Interpreter>>,
 }
@@ -243,6 +249,7 @@ impl RequestState {
             added: GilCell::new(Vec::new()),
             filters: GilCell::new(Vec::new()),
             cleanups: GilCell::new(Vec::new()),
+            locks: GilCell::new(Vec::new()),
             interpreter: GilCell::new(None),
         });
         let slot: &Arc<RequestState> = r.pool().alloc_arc(state);
@@ -475,6 +482,7 @@ impl RequestState {
             self.object.peek().is_none()
                 && self.hlist.peek().is_none()
                 && self.cleanups.peek().is_empty()
+                && self.locks.peek().is_empty()
                 && !has_cleanup_handler(r)
                 && !self.has_added(Phase::Cleanup)
         }
@@ -482,6 +490,7 @@ impl RequestState {
 
     /// Ends the lease: whatever is kept raises from now on, and attributes set on req are let go.
     fn end(&self, py: Python<'_>) {
+        request_lock::release_all(self, py);
         self.conn.gate.quiesce(py);
         self.rec.replace(py, std::ptr::null_mut());
         drop(self.hlist.take(py));

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use super::{callback, cleanup, interpreter_for};
 use crate::_apache::{child_cleanup, request_config, text};
 use crate::config::{Import, ServerConfig};
-use crate::httpd::{locks, log, mpm, Pool, Server};
+use crate::httpd::{log, mpm, Pool, Server};
 use crate::interpreter::{self, Start};
 
 /// Whether httpd runs as one process, in which a debugger makes sense.
@@ -20,12 +20,6 @@ pub fn is_one_process() -> bool {
 pub fn init(pool: &Pool, server: &Server, inittab: fn()) {
     log::set_main_server(server);
     request_config::set_run_cleanups(cleanup::run);
-    if let Err(error) = locks::child_init(pool) {
-        log::main_server(
-            log::Level::Err,
-            &format!("MP0201: {error}; sessions and global locks will fail"),
-        );
-    }
     let config = ServerConfig::of(server);
     let start = Start {
         home: config.and_then(|config| config.python_home),

@@ -13,6 +13,7 @@ use super::resolve::{resolve, Wanted};
 use super::{callback, child};
 use crate::_apache::hlistobject;
 use crate::_apache::request_config::{own_entry, RequestState};
+use crate::_apache::request_lock;
 use crate::_apache::requestobject::RequestObject;
 use crate::config::hlist::Entry;
 use crate::config::interp_name::{self, Name};
@@ -62,6 +63,9 @@ pub fn run(phase: Phase, r: &Request) -> Status {
         };
         let result = run.all(entries, by_suffix, has_added);
         state.conn.gate.leave(py, entered);
+        if phase == Phase::Handler {
+            request_lock::after_handlers(r, state, py);
+        }
         result
     })
 }

@@ -34,7 +34,7 @@ pub unsafe extern "C" fn post_config(
         ffi::HTTP_INTERNAL_SERVER_ERROR as c_int,
         || {
             // SAFETY: httpd's configuration pool and main server.
-            let (pool, server) = unsafe { (Pool::from_raw(conf), Server::from_raw(server)) };
+            let server = unsafe { Server::from_raw(server) };
             log::set_main_server(server);
             if mpm::is_preflight() {
                 return ffi::OK as c_int;
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn post_config(
             component(format!("Python/{PYTHON_VERSION}"));
             let plan = dispatch::interpreter_for::plan(server);
             log::startup_quiet(server, log::Level::Notice, &format!("mod_python: {plan}"));
-            match make_locks(pool, server) {
+            match make_locks(server) {
                 Ok(()) => ffi::OK as c_int,
                 Err(message) => {
                     log::startup(server, log::Level::Err, &message);
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn post_config(
 /// How many global mutexes there are without a PythonOption.
 const DEFAULT_LOCKS: usize = 8;
 
-fn make_locks(pool: &Pool, server: &Server) -> Result<(), String> {
+fn make_locks(server: &Server) -> Result<(), String> {
     let config = ServerConfig::of(server);
     let option = |key: &CStr| config.and_then(|config| config.option(key));
     let wanted = match option(c"mod_python.mutex_locks") {
@@ -83,17 +83,12 @@ fn make_locks(pool: &Pool, server: &Server) -> Result<(), String> {
         "mod_python: using mutex_directory {} ",
         directory.to_string_lossy()
     ));
-    match locks::create(pool, directory, count) {
-        Ok(made) if made < count => {
-            log::startup(server, log::Level::Warning, &format!("MP0203: only {made} of {count} global mutexes could be made"));
-            Ok(())
-        }
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!(
+    locks::create(directory, count).map_err(|error| {
+        format!(
             "MP0204: {error}; the directory for mutexes is {} (PythonOption mod_python.mutex_directory)",
             directory.to_string_lossy()
-        )),
-    }
+        )
+    })
 }
 
 /// A child was forked.

@@ -11,7 +11,6 @@ pub mod error;
 pub mod expr;
 pub mod filter;
 pub mod finfo;
-pub mod global_mutex;
 pub mod guard;
 pub mod listen;
 pub mod locks;
