@@ -3,6 +3,7 @@
 //! All records live in the pool httpd read them into and consist of plain values and references into
 //! that pool, so nothing is dropped and a merge copies pointers.
 
+pub mod cmd;
 pub mod directives;
 pub mod hlist;
 pub mod interp_name;

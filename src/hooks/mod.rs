@@ -82,7 +82,7 @@ pub extern "C" fn register(pool: *mut ffi::apr_pool_t) {
             ffi::ap_hook_handler(Some(request::handler), none, none, MIDDLE);
             ffi::ap_hook_log_transaction(Some(request::log_transaction), none, none, MIDDLE);
         }
-        crate::config::directives::set_register_filter(|name, is_input| {
+        crate::config::cmd::set_register_filter(|name, is_input| {
             filter::register(name, is_input);
         });
         filter::register_dynamic();
