@@ -3,6 +3,7 @@
 import ast
 import warnings
 
+from mod_python._check import configuration
 from mod_python._check.rules import Finding
 
 # Names Python 3 does not have, and what to write; None where it depends.
@@ -69,13 +70,9 @@ METHODS = {"iteritems": "items", "iterkeys": "keys", "itervalues": "values", "ha
 # httpd's tables still have them, and so have forms and sessions in the case of has_key.
 TABLES = {"headers_in", "headers_out", "err_headers_out", "subprocess_env", "notes"}
 
-PHASES = (
-    "PythonPostReadRequestHandler PythonTransHandler PythonHeaderParserHandler PythonInitHandler "
-    "PythonAccessHandler PythonAuthenHandler PythonAuthzHandler PythonTypeHandler "
-    "PythonFixupHandler PythonHandler PythonLogHandler PythonCleanupHandler "
-    "PythonConnectionHandler"
-).split()
-HANDLERS = {phase[len("Python") :].lower() for phase in PHASES}
+HANDLERS = {
+    name[len("Python") :].lower() for name in configuration.DIRECTIVES if name.endswith("Handler")
+}
 
 IMPORTER = {"get_handler_root", "get_current_request", "get_module_name", "freeze", "thaw"}
 MISSING = {"allow_methods", "exists_config", "FINFO_USER", "SERVER_ERROR"}
