@@ -1,6 +1,7 @@
 """Every example of examples/ on one server, each page asked the way its README tells."""
 
 import hashlib
+import html.parser
 import json
 import re
 from urllib.parse import urlencode
@@ -31,6 +32,16 @@ SITE = Site(
 )
 
 
+class Links(html.parser.HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found += [value for name, value in attributes if name in ("href", "src")]
+
+
 def form(fields, **more):
     return {
         "method": "POST",
@@ -50,6 +61,15 @@ def test_each_example_is_complete():
         assert (EXAMPLES / name / "README.md").read_text().startswith("# %s" % name)
         assert 'Include "${EXAMPLES}/%s/httpd.conf"' % name in main
         assert "<td>%s</td>" % name in start
+
+
+def test_start_page_links_answer(get):
+    start = get("/")
+    assert start.status == 200
+    links = Links(start.text).found
+    assert len(links) == 1 + len(NAMES)
+    for link in links:
+        assert get(link).status == (401 if link == "/auth/" else 200), link
 
 
 def test_hello(get):
@@ -129,14 +149,55 @@ def test_filter(get, server):
         assert (answer.status, answer.text, answer.broken) == (200, numbered(text), "")
 
 
-def test_wsgi(get, fetch):
+class Browser:
+    """A cookie jar with one cookie."""
+
+    def __init__(self, fetch):
+        self.fetch, self.cookie = fetch, None
+
+    def __call__(self, path, fields=None):
+        headers = [("Cookie", self.cookie)] if self.cookie else []
+        options = {"headers": headers} if fields is None else form(fields, headers=headers)
+        answer = self.fetch(path, **options)
+        for value in answer.headers.get_all("Set-Cookie"):
+            self.cookie = value.partition(";")[0]
+        return answer
+
+
+def test_session(fetch):
+    ada, eve = Browser(fetch), Browser(fetch)
+    assert "Your name" in ada("/session/").text
+    before = ada.cookie
+    assert ada("/session/in", {"name": "Ada <3"}).status == 302
+    assert ada.cookie != before and ada.cookie.startswith("example_session=")
+    for pages in (1, 2, 3):
+        assert "Hello Ada &lt;3, this is page %d" % pages in ada("/session/").text
+    assert "Your name" in eve("/session/").text
+    old = ada.cookie
+    assert ada("/session/out", {}).status == 302
+    assert "Your name" in ada("/session/").text
+    ada.cookie = old
+    assert "Your name" in ada("/session/").text  # the key is of no use any more
+    assert ada("/session/elsewhere").status == 404
+
+
+def test_session_takes_any_cookie(fetch):
+    browser = Browser(fetch)
+    for value in ("x", "../../etc/passwd", "0" * 32, "'\"<>", "%00"):
+        browser.cookie = "example_session=" + value
+        answer = browser("/session/")
+        assert answer.status == 200 and "Your name" in answer.text
+
+
+def test_wsgi(get, fetch, connect):
     assert get("/wsgi").status == 200
     page = get("/wsgi/")
     assert page.status == 200 and "Notes over WSGI" in page.text
-    assert json.loads(get("/wsgi/notes").text) == []
-    kept = fetch("/wsgi/notes", "POST", body="Öl kaufen".encode())
+    one = connect()  # the notes are those of one process, which keeps its connection
+    assert json.loads(one.request("/wsgi/notes").text) == []
+    kept = one.request("/wsgi/notes", "POST", body="Öl kaufen".encode())
     assert (kept.status, json.loads(kept.text)) == (201, {"note": "Öl kaufen"})
-    listed = get("/wsgi/notes")
+    listed = one.request("/wsgi/notes")
     assert listed.headers["Content-Type"] == "application/json"
     assert json.loads(listed.text) == ["Öl kaufen"]
     assert fetch("/wsgi/notes", "POST", body=b"x" * 20000).status == 413
