@@ -115,6 +115,9 @@ pub fn lend(bytes: &Bound<'_, PyBytes>) -> (*const u8, usize) {
 static HEADER: AtomicUsize = AtomicUsize::new(0);
 
 /// Gives a lent object back by the address of its contents; called by APR from any thread.
+///
+/// # Safety
+/// `lend` gave this address, and it is given back once.
 pub unsafe extern "C" fn give_back(contents: *mut std::ffi::c_void) {
     crate::httpd::guard::guard("bytes object", (), || {
         let object = contents as usize - HEADER.load(Ordering::Relaxed);

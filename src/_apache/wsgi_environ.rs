@@ -14,7 +14,9 @@ use crate::httpd::{ssl, Request};
 use crate::interpreter::GilCell;
 
 /// Names of variables as Python objects: the same few dozen at each request.
-static NAMES: GilCell<Option<HashMap<Box<[u8]>, Py<PyString>>>> = GilCell::new(None);
+static NAMES: GilCell<Option<Names>> = GilCell::new(None);
+
+type Names = HashMap<Box<[u8]>, Py<PyString>>;
 
 /// Clients invent header names; beyond this many they are made anew each time.
 const MOST_NAMES: usize = 512;

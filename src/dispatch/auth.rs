@@ -75,7 +75,7 @@ impl Function<'_> {
             let state = RequestState::of(r);
             let entered = state.conn.gate.enter(py);
             state.interpreter.replace(py, Some(interpreter));
-            let result = RequestState::object(state, py).and_then(|object| {
+            let result = RequestState::object(state, py).map(|object| {
                 let result = (|| {
                     let Some(function) = resolve(py, interpreter, &wanted, object.as_any())? else {
                         return Ok(None);
@@ -107,7 +107,7 @@ impl Function<'_> {
                     None
                 });
                 state.let_go(py, object);
-                Ok(result)
+                result
             });
             state.conn.gate.leave(py, entered);
             result.ok().flatten()

@@ -37,7 +37,10 @@ static TYPE_CHECKERS: Modules<3> =
     Modules([name(c"mod_mime_magic.c"), name(c"mod_mime.c"), null()]);
 
 /// httpd lets us register.
-pub extern "C" fn register(pool: *mut ffi::apr_pool_t) {
+///
+/// # Safety
+/// Called by httpd, with its configuration pool.
+pub unsafe extern "C" fn register(pool: *mut ffi::apr_pool_t) {
     guard("register_hooks", (), || {
         let none = null();
         // SAFETY: functions of the signatures httpd declares; the names are constants.

@@ -31,8 +31,11 @@ pub enum Authz {
 pub struct AuthnFunctions {
     pub check_password: fn(&Request, user: &CStr, password: &CStr) -> Authn,
     /// The hash of user, realm and password for digest authentication, copied into the request's pool.
-    pub realm_hash: fn(&Request, user: &CStr, realm: &CStr) -> (Authn, Option<Vec<u8>>),
+    pub realm_hash: RealmHash,
 }
+
+/// The answer, and the hash where the user is known.
+pub type RealmHash = fn(&Request, user: &CStr, realm: &CStr) -> (Authn, Option<Vec<u8>>);
 
 /// The functions of the authorisation provider; `T` is what a `Require` line was read into.
 pub struct AuthzFunctions {
