@@ -45,16 +45,17 @@ pub fn limits<'py>(req: &Bound<'py, PyAny>, given: Option<Given<'py>>) -> PyResu
     ];
     let given = given.unwrap_or_default();
     for ((place, name), given) in places.into_iter().zip(OPTIONS).zip(given) {
-        let number = match given {
-            Some(given) => given.extract().ok(),
+        let value = match given {
+            Some(given) => given,
             None => match request_options::option(req, name)? {
-                Some(value) => value.to_str().ok().and_then(|value| value.parse().ok()),
+                Some(value) => value.into_any(),
                 None => continue,
             },
         };
-        *place = number.ok_or_else(|| {
+        let text = value.str()?;
+        *place = text.to_str()?.parse().map_err(|_| {
             let name = name.to_string_lossy();
-            PyValueError::new_err(format!("{name} must be a whole number from 0"))
+            PyValueError::new_err(format!("{name} must be a whole number from 0, not {text}"))
         })?;
     }
     Ok(limits)
@@ -242,21 +243,21 @@ fn read_body<'py>(
     }
     // One byte more than announced, so that a short answer tells the end.
     let mut size = length.unwrap_or(65_535) + 1;
-    let mut blocks = Vec::new();
-    let mut total = 0;
+    let mut body = Vec::new();
     loop {
         let block = read(req, size)?;
         let got = block.as_bytes().len();
-        total += got;
+        let total = body.len() + got;
         if total > limit {
             return Err(Stop::Form(Error::FormTooLarge(limit)));
         }
-        if got < size && blocks.is_empty() {
+        let is_all = got == 0 || (got < size && length.is_some_and(|length| total >= length));
+        if is_all && body.is_empty() {
             return Ok(block);
         }
-        blocks.extend_from_slice(block.as_bytes());
-        if got < size {
-            return Ok(PyBytes::new(req.py(), &blocks));
+        body.extend_from_slice(block.as_bytes());
+        if is_all {
+            return Ok(PyBytes::new(req.py(), &body));
         }
         size = 65_536;
     }
