@@ -358,7 +358,9 @@ def _publish_value(req, value):
             return publish_object(req, value)
         value = bytes(value) if isinstance(value, _BYTES) else str(value)
     if not req._content_type_set:
-        tail = value[-100:] if kind is not bytes else value[-100:].decode("latin-1")
+        tail = value[-100:]
+        if value.__class__ is bytes:
+            tail = tail.decode("latin-1")
         # The pattern only where its last character may be.
         html = tail.endswith(_HTML_LAST) and _html_end.search(tail)
         req.content_type = "text/html" if html else "text/plain"
