@@ -17,7 +17,6 @@ impl fmt::Display for Missing {
 type Result<T> = std::result::Result<T, Missing>;
 
 fn main() {
-    pyo3_build_config::use_pyo3_cfgs();
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=include/wrapper.h");
     for name in ["APXS", "APR_CONFIG", "APU_CONFIG", "PYO3_PYTHON"] {
@@ -33,6 +32,7 @@ fn build() -> Result<()> {
     let httpd = Httpd::ask()?;
     let python = Python::ask()?;
     bindings(&httpd)?;
+    pyo3_build_config::use_pyo3_cfgs();
 
     // httpd dlcloses its modules between the two readings of its configuration; with `nodelete`
     // statics survive that, and with them the code CPython may still call.
@@ -164,7 +164,12 @@ fn bindings(httpd: &Httpd) -> Result<()> {
         .derive_default(false)
         .generate_comments(false)
         .layout_tests(true);
-    let bindings = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| builder.generate()))
+    // bindgen panics where libclang is missing; our one sentence says it better.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let generated = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| builder.generate()));
+    std::panic::set_hook(hook);
+    let bindings = generated
         .map_err(|_| Missing("libclang was not found; install it (Debian: libclang-dev) or name its directory in LIBCLANG_PATH".into()))?
         .map_err(|error| Missing(format!("bindgen could not read httpd's headers: {error}")))?;
     bindings

@@ -240,6 +240,8 @@ pub unsafe fn request_loglevel(r: *const request_rec, module_index: c_int) -> c_
 }
 
 extern "C" {
+    /// httpd's core, whose record says which httpd is running.
+    static core_module: module;
     /// Our own record, which `mod_python.rs` defines; here so that lower layers can name it.
     static mut python_module: module;
 }
@@ -248,4 +250,12 @@ extern "C" {
 #[inline(always)]
 pub fn module_record() -> *mut module {
     std::ptr::addr_of_mut!(python_module)
+}
+
+/// The minor module magic number of the running httpd, which may be older than the headers were: fields
+/// at the end of its structs are there only from a certain number on. (ap_mmn.h)
+#[inline]
+pub fn running_mmn_minor() -> c_int {
+    // SAFETY: httpd's own record, written once by its compiler.
+    unsafe { core_module.minor_version }
 }

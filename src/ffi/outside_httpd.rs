@@ -21,6 +21,9 @@ static mut ap_pglobal: *mut apr_pool_t = std::ptr::null_mut();
 #[no_mangle]
 static mut ap_scoreboard_image: *mut c_void = std::ptr::null_mut();
 
+#[no_mangle]
+static mut core_module: std::mem::MaybeUninit<super::module> = std::mem::MaybeUninit::zeroed();
+
 /// Readies APR for a test.
 pub fn initialize() {
     // SAFETY: counted by APR; never ended, as tests run in threads.

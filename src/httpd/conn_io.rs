@@ -83,7 +83,9 @@ impl Conn {
 
     /// Whether it carries requests of another connection (HTTP/2 streams).
     pub fn is_secondary(&self) -> bool {
-        // SAFETY: live.
-        unsafe { !(*self.as_ptr()).master.is_null() }
+        /// The first httpd (2.4.17) whose conn_rec has `master`.
+        const HAS_MASTER: i32 = 52;
+        // SAFETY: live, and the field is there.
+        unsafe { ffi::running_mmn_minor() >= HAS_MASTER && !(*self.as_ptr()).master.is_null() }
     }
 }
