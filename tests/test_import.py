@@ -61,7 +61,7 @@ SITE = Site(
         "same/b/first.py": HANDLER % "first",
         **{f"package/{one}/app/__init__.py": f"where = '{one}'\n" for one in "ab"},
         **{
-            f"package/{one}/app/pages.py": f"""
+            f"package/{one}/app/pages.py": """
                 from mod_python import apache
                 from . import where
 

@@ -216,3 +216,50 @@ def test_only_one_value_for_the_process(make_server):
         checked = make_server(Site(conf=conf)).configtest()
         assert checked.returncode != 0
         assert said in checked.stdout
+
+
+LOCAL = """
+    import threading
+    from mod_python import apache
+
+    local = threading.local()
+
+    def early(req):
+        local.phases = getattr(local, "phases", 0) + 1
+        req.early = (threading.get_ident(), local.phases)
+        return apache.OK
+
+    def handler(req):
+        # The same thread, and what it noted in an earlier phase of this request.
+        assert req.early == (threading.get_ident(), local.phases)
+        req.write("%d %d %d" % (threading.get_ident(), local.phases, threading.active_count()))
+        return apache.OK
+"""
+
+
+def test_threads_keep_their_state(make_server, watch):
+    """threading.local survives from phase to phase and request to request, in each interpreter."""
+    names = ("main_interpreter", "one", "two")
+    conf = "".join(
+        f"<Location /{name}>\nSetHandler mod_python\nPythonHandler local_handler\n"
+        "PythonFixupHandler local_handler::early\n"
+        f"PythonInterpreter {name}\n</Location>\n"
+        for name in names
+    )
+    conf += "PythonPath \"['@root@/htdocs'] + sys.path\"\n"
+    site = Site(conf=conf, files={"local_handler.py": LOCAL}, threads=3)
+    with make_server(site) as server:
+        watch(server)
+        seen = {}
+        for _ in range(8):
+            for name in names:
+                answer = client.get(server.port, f"/{name}")
+                assert answer.status == 200, answer.text
+                thread, phases, known = map(int, answer.text.split())
+                seen.setdefault((name, thread), []).append(phases)
+                # No thread is counted twice.
+                assert known <= 4
+        # Each thread counts on, in each interpreter for itself.
+        for counts in seen.values():
+            assert counts == list(range(1, len(counts) + 1))
+        assert max(len(counts) for counts in seen.values()) > 1

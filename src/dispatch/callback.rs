@@ -42,15 +42,18 @@ fn set_up<'py>(py: Python<'py>, interpreter: &Interpreter) -> Option<Bound<'py, 
                     "make_obcallback: Python path being used \"{path}\"."
                 ));
             }
+            complain(&format!(
+                "MP0107: version {VERSION} of the Python package mod_python has to be on Python's path: install it with the module, or name its directory in PYTHONPATH in httpd's environment"
+            ));
             return None;
         }
     };
-    check_version(py, &apache);
+    let found = check_version(py, &apache);
     let result = main_server(py).and_then(|server| {
         apache.call_method1("init", (text::from_c(py, &interpreter.name), server))
     });
     match result {
-        Ok(callback) if !callback.is_none() => {
+        Ok(callback) if callback.hasattr("load").unwrap_or(false) => {
             let old = interpreter
                 .callback
                 .replace(py, Some(callback.clone().unbind()));
@@ -58,7 +61,9 @@ fn set_up<'py>(py: Python<'py>, interpreter: &Interpreter) -> Option<Bound<'py, 
             Some(callback)
         }
         Ok(_) => {
-            complain("make_obcallback: apache.init() returned None.");
+            complain(&format!(
+                "MP0108: the Python package mod_python that was found, {found}, is another program's; version {VERSION} has to come before it on Python's path: install it with the module, or name its directory in PYTHONPATH in httpd's environment"
+            ));
             None
         }
         Err(error) => {
@@ -69,31 +74,27 @@ fn set_up<'py>(py: Python<'py>, interpreter: &Interpreter) -> Option<Bound<'py, 
     }
 }
 
-/// Warns when the package on `sys.path` is not the one that belongs to this module.
-fn check_version(py: Python<'_>, apache: &Bound<'_, PyAny>) {
-    let found = py
-        .import("mod_python")
-        .and_then(|package| package.getattr("mp_version"));
-    let found = match &found {
-        Ok(version) => version
-            .str()
-            .map(|v| v.to_string_lossy().into_owned())
-            .unwrap_or_default(),
-        Err(_) => String::new(),
+/// Warns when the package on `sys.path` is not the one that belongs to this module; says what it is.
+fn check_version(py: Python<'_>, apache: &Bound<'_, PyAny>) -> String {
+    let text = |value: PyResult<Bound<'_, PyAny>>| {
+        value.and_then(|value| value.str()).map_or_else(
+            |_| "unknown".into(),
+            |text| text.to_string_lossy().into_owned(),
+        )
     };
-    if found == VERSION {
-        return;
-    }
-    let file = apache.getattr("__file__").and_then(|file| file.str());
-    let file = file.map_or_else(
-        |_| "unknown".into(),
-        |file| file.to_string_lossy().into_owned(),
+    let found = text(
+        py.import("mod_python")
+            .and_then(|package| package.getattr("mp_version")),
     );
-    let warn = |message: String| log::main_server(log::Level::Warning, &message);
-    warn(format!(
-        "WARNING: mod_python version mismatch, expected '{VERSION}', found '{found}'."
-    ));
-    warn(format!("WARNING: mod_python modules location '{file}'."));
+    let file = text(apache.getattr("__file__"));
+    if found != VERSION {
+        let warn = |message: String| log::main_server(log::Level::Warning, &message);
+        warn(format!(
+            "WARNING: mod_python version mismatch, expected '{VERSION}', found '{found}'."
+        ));
+        warn(format!("WARNING: mod_python modules location '{file}'."));
+    }
+    format!("version {found} in {file}")
 }
 
 fn main_server(py: Python<'_>) -> PyResult<Bound<'_, ServerObject>> {

@@ -7,7 +7,7 @@ use crate::dispatch;
 use crate::ffi;
 use crate::httpd::guard::{self, guard};
 use crate::httpd::{locks, log, mpm, Pool, Server};
-use crate::interpreter::PYTHON_VERSION;
+use crate::interpreter;
 
 /// httpd is about to read its configuration.
 pub unsafe extern "C" fn pre_config(
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn post_config(
                 unsafe { ffi::ap_add_version_component(conf, text.as_ptr()) }
             };
             component(format!("mod_python/{}", env!("CARGO_PKG_VERSION")));
-            component(format!("Python/{PYTHON_VERSION}"));
+            component(format!("Python/{}", interpreter::running_version()));
             let plan = dispatch::interpreter_for::plan(server);
             log::startup_quiet(server, log::Level::Notice, &format!("mod_python: {plan}"));
             match make_locks(server) {

@@ -1,6 +1,7 @@
 //! PythonHome: which installation or virtual environment Python is started from.
 
 use std::ffi::{CStr, CString, OsStr};
+use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,8 @@ pub struct Program {
     pub executable: Option<CString>,
     /// The prefix, as PYTHONHOME gives it.
     pub home: Option<CString>,
+    /// PythonHome names a virtual environment, which CPython does not look for under PYTHONHOME.
+    pub is_venv: bool,
 }
 
 /// A PythonHome that cannot be used: directory and reason.
@@ -32,15 +35,20 @@ pub fn resolve(home: &CStr) -> Result<Program, HomeError> {
         directory: directory.display().to_string(),
         reason,
     };
-    if !directory.is_dir() {
-        return Err(refuse(
-            "is not a directory that httpd's children can read".into(),
-        ));
+    match std::fs::metadata(directory) {
+        Ok(facts) if facts.is_dir() => {}
+        Ok(_) => return Err(refuse("is not a directory".into())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(refuse("does not exist".into()))
+        }
+        Err(error) => return Err(refuse(unreadable("it", &error))),
     }
-    let config = directory.join("pyvenv.cfg");
-    if config.is_file() {
-        let text = std::fs::read_to_string(&config)
-            .map_err(|error| refuse(format!("pyvenv.cfg cannot be read: {error}")))?;
+    let config = match std::fs::read_to_string(directory.join("pyvenv.cfg")) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(refuse(unreadable("its pyvenv.cfg", &error))),
+    };
+    if let Some(text) = config {
         check_venv(&text).map_err(refuse)?;
         let executable = ["python3", "python"]
             .into_iter()
@@ -52,6 +60,7 @@ pub fn resolve(home: &CStr) -> Result<Program, HomeError> {
         return Ok(Program {
             executable: Some(c_path(executable)),
             home: None,
+            is_venv: true,
         });
     }
     let library = format!("python{}", minor_version(PYTHON_VERSION));
@@ -65,7 +74,12 @@ pub fn resolve(home: &CStr) -> Result<Program, HomeError> {
     Ok(Program {
         executable: Some(c_path(PathBuf::from(PYTHON_EXECUTABLE))),
         home: Some(home.to_owned()),
+        is_venv: false,
     })
+}
+
+fn unreadable(what: &str, error: &std::io::Error) -> String {
+    format!("{what} cannot be read by httpd's children: {error}")
 }
 
 /// Whether a `pyvenv.cfg` was written by the Python this module is linked with.
@@ -129,7 +143,7 @@ mod tests {
     fn names_directory_and_reason() {
         assert_eq!(
             home_error(c"/nonexistent/env"),
-            "PythonHome /nonexistent/env: is not a directory that httpd's children can read"
+            "PythonHome /nonexistent/env: does not exist"
         );
         let message = home_error(c"/tmp");
         assert!(

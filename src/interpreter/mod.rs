@@ -57,9 +57,15 @@ pub fn start(options: &Start<'_>) -> &'static Result<(), StartError> {
             None => home::Program {
                 executable: Some(c_string(PYTHON_EXECUTABLE)),
                 home: None,
+                is_venv: false,
             },
         };
         (options.inittab)();
+        if program.is_venv {
+            // As `activate` does it: CPython would not look for the environment. Nobody else looks
+            // at the variables meanwhile, since a child starts its threads after `child_init`.
+            std::env::remove_var("PYTHONHOME");
+        }
         initialize(&program, options.optimize)?;
         // SAFETY: Python was just started by this thread, which holds the GIL.
         unsafe { registry::adopt_main() };
@@ -89,10 +95,15 @@ pub(crate) fn minor_version(version: &str) -> &str {
     }
 }
 
-fn check_version() -> Result<(), StartError> {
+/// The version of the libpython that is loaded, such as `3.11.2`.
+pub fn running_version() -> String {
     // SAFETY: a static string, available before initialisation.
     let found = unsafe { CStr::from_ptr(ffi::Py_GetVersion()) }.to_string_lossy();
-    let found = found.split(' ').next().unwrap_or_default().to_string();
+    found.split(' ').next().unwrap_or_default().to_string()
+}
+
+fn check_version() -> Result<(), StartError> {
+    let found = running_version();
     if minor_version(&found) == minor_version(PYTHON_VERSION) {
         Ok(())
     } else {
