@@ -6,6 +6,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 use crate::httpd::Error;
+use crate::interpreter::shared_class;
 
 static SERVER_RETURN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
@@ -14,14 +15,16 @@ pub fn server_return(py: Python<'_>) -> &Bound<'_, PyType> {
     SERVER_RETURN
         .get_or_init(py, || {
             let base = py.get_type::<PyException>();
-            PyErr::new_type(
+            let class = PyErr::new_type(
                 py,
                 c"_apache.SERVER_RETURN",
                 Some(c"Raised with a status to end a handler: SERVER_RETURN(result) or (result, status)."),
                 Some(&base),
                 None,
             )
-            .expect("BUG: an exception class can be made")
+            .expect("BUG: an exception class can be made");
+            shared_class::make_immutable(class.bind(py));
+            class
         })
         .bind(py)
 }

@@ -3,6 +3,7 @@
 pub mod gil_cell;
 pub mod home;
 pub mod registry;
+pub mod shared_class;
 pub mod thread;
 
 use std::ffi::{CStr, CString};

@@ -61,6 +61,7 @@ pub(super) unsafe fn adopt_current(main: &'static Interpreter) {
     // SAFETY: the GIL is held (caller).
     let entry = unsafe {
         let py = Python::assume_attached();
+        super::shared_class::make_panics_immutable(py);
         let function =
             pyo3::wrap_pyfunction!(go, py).expect("BUG: a built-in function can be made");
         let raw = function.into_ptr();
