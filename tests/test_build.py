@@ -35,10 +35,10 @@ def build(tmp_path, **changed):
     env.update({name: str(value) for name, value in changed.items()})
     return subprocess.run(
         [script()],
+        check=False,
         cwd=REPOSITORY,
         env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
     )
 

@@ -14,6 +14,7 @@ from pyhttpd.install import REPOSITORY
 
 CONF = """
     PythonPath "sys.path + ['@root@/htdocs/all']"
+    PythonPostReadRequestHandler all_phases
     <Directory @root@/htdocs/all>
         Options +Includes
         AddOutputFilter INCLUDES .shtml
@@ -51,6 +52,7 @@ HANDLERS = """
         return apache.DECLINED
 
     accesshandler = fixuphandler = loghandler = cleanuphandler = headerparserhandler = ok
+    postreadrequesthandler = ok
     typehandler = declined
 
     def authenhandler(req):
