@@ -12,6 +12,11 @@ SITE = Site(
             SetHandler mod_python
             PythonHandler content
         </Directory>
+        <Files *.shtml>
+            SetHandler none
+            Options +Includes
+            SetOutputFilter INCLUDES
+        </Files>
     """,
     files={
         "phases.py": """
@@ -63,6 +68,7 @@ SITE = Site(
                 return apache.OK
         """,
         "x": "",
+        "page.shtml": '[<!--#include virtual="/quick" -->]',
     },
 )
 
@@ -74,6 +80,10 @@ def test_quick_handler_answers_before_anything_else(get):
 
 def test_quick_handler_declines(get):
     assert get("/x").text == "done"
+
+
+def test_quick_handler_answers_an_include_once(get):
+    assert get("/page.shtml").text == "[quick PythonQuickHandler]"
 
 
 def test_map_to_storage(get):

@@ -63,10 +63,12 @@ macro_rules! plain_hooks {
     )* };
 }
 
-pub unsafe extern "C" fn quick_handler(r: *mut ffi::request_rec, _lookup_uri: c_int) -> c_int {
+pub unsafe extern "C" fn quick_handler(r: *mut ffi::request_rec, lookup_uri: c_int) -> c_int {
     // SAFETY: httpd's request.
     unsafe {
-        if idle(r, [Phase::Quick]) {
+        // A look-up wants no content yet: what a handler wrote would come once more when the sub-request
+        // is run.
+        if lookup_uri != 0 || idle(r, [Phase::Quick]) {
             return Status::DECLINED.0;
         }
         hook(r, "quick_handler", |r| {
