@@ -3,6 +3,7 @@
 The panics are made on demand by a debug build (src/httpd/guard.rs, `fault`).
 """
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -124,7 +125,7 @@ def panic_line(place):
         ("fixups", None, "/all/page.mp"),
         ("handler", None, "/all/page.mp"),
         # inside Python, with the GIL held
-        ("dispatch", "access_checker|header_parser", "/all/page.mp"),
+        ("dispatch", "post_read_request", "/all/page.mp"),
     ],
 )
 def test_panic_is_a_500(place, callback, path, server, connect, log):
@@ -213,7 +214,9 @@ def test_panic_in_a_connection_handler(make_server, watch):
 
 
 def test_panic_while_a_child_starts(make_server):
-    server = make_server(SITE)
+    # Without the handler that concerns every request of the server.
+    conf = CONF.replace("PythonPostReadRequestHandler all_phases", "")
+    server = make_server(dataclasses.replace(SITE, conf=conf))
     ask_for_panic(server, "child_init")
     server.start()
     server.log.wait_for(panic_line("child_init"))
