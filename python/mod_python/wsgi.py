@@ -9,6 +9,7 @@ import stat
 import sys
 
 import _apache
+
 from mod_python import apache
 
 _APPLICATION = "mod_python.wsgi.application"
