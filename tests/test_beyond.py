@@ -48,6 +48,13 @@ SITE = Site(
                         except ValueError as error:
                             req.write("%s\\n" % error)
                     return apache.OK
+                if req.args == "late":
+                    req.write("begun ")
+                    try:
+                        req.send_interim_response(103)
+                    except RuntimeError as error:
+                        req.write(str(error))
+                    return apache.OK
                 if req.args == "expr":
                     req.write(repr([
                         apache.expr(req, "%{REQUEST_METHOD} == 'GET'"),
@@ -108,11 +115,17 @@ def test_early_hints_are_not_sent_to_http_1_0(get):
     assert answer.text == "done"
 
 
+def test_interim_responses_come_before_the_answer(get):
+    answer = get("/x?late")
+    assert answer.interim == []
+    assert answer.text.startswith("begun the response has begun")
+
+
 def test_interim_responses_refuse_nonsense(get):
     assert get("/x?bad").text.splitlines() == [
         "200 is not the status of an interim response",
         "101 is not the status of an interim response",
-        "the header \"A\" holds a line break",
+        'the header "A" holds a line break',
     ]
 
 

@@ -187,5 +187,10 @@ pub fn send_interim_response(
         .iter()
         .map(|(name, value)| (name.as_c_str(), value.as_c_str()))
         .collect();
+    if state.with(py, |r| r.sent_bodyct() != 0)? {
+        return Err(pyo3::exceptions::PyRuntimeError::new_err(
+            "the response has begun: an interim response comes before it",
+        ));
+    }
     state.detached(py, |r| r.send_interim_response(status, &pairs))
 }

@@ -190,7 +190,12 @@ class Connection:
             return
         if "chunked" in (headers.get("Transfer-Encoding") or "").lower():
             while True:
-                size = int(self._line().split(b";")[0], 16)
+                line = self._line()
+                try:
+                    size = int(line.split(b";")[0], 16)
+                except ValueError:
+                    response.broken = f"bad chunk {line!r}"
+                    raise _Cut from None
                 if size == 0:
                     self._fields(response.trailers.items)
                     return
