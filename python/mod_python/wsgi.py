@@ -6,20 +6,10 @@ the module's ``application``; ``mod_python.wsgi.base_uri`` what SCRIPT_NAME is.
 
 import os
 import stat
-import sys
 
 import _apache
 
 from mod_python import apache
-
-_APPLICATION = "mod_python.wsgi.application"
-_BASE_URI = "mod_python.wsgi.base_uri"
-
-# How long an application is used before its file is looked at again, in seconds.
-_RELOAD_INTERVAL = 1
-
-# name of the application -> (callable, when it was looked up)
-_applications = {}
 
 
 def handler(req):
@@ -27,40 +17,19 @@ def handler(req):
 
     KeyError if the option that names the application is not set.
     """
-    name = _apache._option(req, _APPLICATION)
-    if name is None:
-        raise KeyError(_APPLICATION)
-    environ = build_environ(req)
-    if environ is None:
-        return apache.DECLINED
-    application = _application(req, name)
-    if not application:
-        req.log_error(
-            "WSGI handler: mod_python.wsgi.application (%r) not found, declining." % name,
-            apache.APLOG_WARNING,
-        )
-        return apache.DECLINED
-    response = _apache.WsgiResponse(req)
-    result = application(environ, response.start_response)
-    if type(result) is list:
-        response.send(result)
-    else:
-        try:
-            if not isinstance(result, FileWrapper) or not _send_file(req, response, result):
-                response.send(result)
-        finally:
-            close = getattr(result, "close", None)
-            if close is not None:
-                close()
-    response.finish()
-    return apache.OK
+    return (_gateway or _make_gateway()).run(req)
 
 
-def _application(req, name):
-    known = _applications.get(name)
-    now = req.request_time
-    if known is not None and now - known[1] <= _RELOAD_INTERVAL:
-        return known[0]
+def build_environ(req):
+    """The environ of PEP 3333; None, after a warning, if the URI is not below the base URI.
+
+    Raises ValueError if the base URI ends with a slash.
+    """
+    return (_gateway or _make_gateway()).environ(req)
+
+
+def _find(req, name):
+    """The application of a name; None if its module has none."""
     module_name, _, path = name.partition("::")
     config = req.get_config()
     found = apache.import_module(
@@ -70,57 +39,35 @@ def _application(req, name):
     )
     for attribute in (path or "application").split("."):
         found = getattr(found, attribute, None)
-    _applications[name] = (found, now)
     return found
 
 
-def build_environ(req):
-    """The environ of PEP 3333; None, after a warning, if the URI is not below the base URI.
-
-    Raises ValueError if the base URI ends with a slash.
-    """
-    base = _apache._option(req, _BASE_URI)
-    if base is None:
-        base = _location(req)
-    elif base.endswith("/"):
-        raise ValueError("PythonOption %r (%r) must not end with '/'" % (_BASE_URI, base))
-    environ = _apache._wsgi_environ(req, base, _template or _make_template())
-    if environ is None:
-        req.log_error(
-            "WSGI handler: req.uri (%r) does not start with %s (%r), declining."
-            % (req.uri, _BASE_URI, base),
-            apache.APLOG_WARNING,
-        )
-        return None
-    environ["wsgi.errors"] = sys.stderr
-    return environ
+def _send(req, response, result):
+    """Sends a result that is no list, and closes it."""
+    try:
+        if not isinstance(result, FileWrapper) or not _send_file(req, response, result):
+            response.send(result)
+    finally:
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
 
 
-# The variables that are the same for all requests.
-_template = {}
+_gateway = None
 
 
-def _make_template():
-    _template.update(
-        {
-            "wsgi.version": (1, 0),
-            "wsgi.input_terminated": True,
-            "wsgi.multithread": bool(apache.mpm_query(apache.AP_MPMQ_IS_THREADED)),
-            "wsgi.multiprocess": bool(apache.mpm_query(apache.AP_MPMQ_IS_FORKED)),
-            "wsgi.run_once": False,
-            "wsgi.file_wrapper": FileWrapper,
-        }
-    )
-    return _template
-
-
-def _location(req):
-    """The text of the Location the handler is configured in, without its slash at the end."""
-    hlist = req.hlist
-    if hlist is None or not hlist.is_location:
-        return ""
-    location = hlist.directory or ""
-    return location[:-1] if location.endswith("/") else location
+def _make_gateway():
+    global _gateway
+    template = {
+        "wsgi.version": (1, 0),
+        "wsgi.input_terminated": True,
+        "wsgi.multithread": bool(apache.mpm_query(apache.AP_MPMQ_IS_THREADED)),
+        "wsgi.multiprocess": bool(apache.mpm_query(apache.AP_MPMQ_IS_FORKED)),
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": FileWrapper,
+    }
+    _gateway = _apache._WsgiGateway(_find, _send, template)
+    return _gateway
 
 
 def _send_file(req, response, wrapper):

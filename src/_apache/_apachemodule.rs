@@ -11,10 +11,11 @@ use super::hlistobject::HList;
 use super::requestobject::RequestObject;
 use super::serverobject::ServerObject;
 use super::tableobject::{TableIterator, TableObject};
+use super::wsgi_gateway::Gateway;
 use super::wsgi_response::WsgiResponse;
 use super::{
     child_cleanup, config_tree as tree, errors, file_stamp, forms, global_lock, importing,
-    parse_qs, request_lock, request_options, text, wsgi_environ,
+    parse_qs, request_lock, request_options, text,
 };
 use crate::httpd::{constants, finfo, log, mpm, Error};
 use crate::interpreter::{registry, thread};
@@ -186,7 +187,7 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(parse_qs::parse_qsl, module)?)?;
     forms::register(module)?;
     module.add_function(wrap_pyfunction!(request_options::_option, module)?)?;
-    module.add_function(wrap_pyfunction!(wsgi_environ::_wsgi_environ, module)?)?;
+    module.add("_WsgiGateway", py.get_type::<Gateway>())?;
     module.add("WsgiResponse", py.get_type::<WsgiResponse>())?;
     module.add_function(wrap_pyfunction!(request_options::_is_current, module)?)?;
     module.add_function(wrap_pyfunction!(request_options::_debug, module)?)?;

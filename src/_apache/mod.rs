@@ -33,6 +33,7 @@ pub mod serverobject;
 pub mod tableobject;
 pub mod text;
 pub mod wsgi_environ;
+pub mod wsgi_gateway;
 pub mod wsgi_response;
 
 use std::borrow::Cow;

@@ -328,6 +328,22 @@ impl RequestState {
         Ok(Some(list))
     }
 
+    /// The text of the Location in which the running handler is configured; None where it is in none.
+    pub fn location(&self, r: &Request, py: Python<'_>) -> Option<CString> {
+        if let Some(list) = self.hlist_made(py) {
+            let entry = list.get().current(py)?;
+            return entry.directory.filter(|_| entry.is_location);
+        }
+        let running = self.running.get(py)?;
+        // SAFETY: as in `hlist`.
+        let entries = unsafe { std::slice::from_raw_parts(running.entries, running.count) };
+        let entry = entries.get(running.position)?;
+        if !entry.is_location {
+            return None;
+        }
+        entry.directory.resolve(r).map(CStr::to_owned)
+    }
+
     /// The running list's object where one was made.
     #[inline]
     pub fn hlist_made<'py>(&self, py: Python<'py>) -> Option<Bound<'py, HList>> {

@@ -22,13 +22,22 @@ pub fn option<'py>(req: &Bound<'py, PyAny>, key: &CStr) -> PyResult<Option<Bound
             .call_method1("get", (name,))?;
         return Ok(value.cast_into().ok());
     };
+    with_option(object, key, |value| text::from_c_opt(py, value))
+}
+
+/// Lends a PythonOption of one of our requests to a closure, which runs no Python code.
+pub fn with_option<R>(
+    object: &Bound<'_, RequestObject>,
+    key: &CStr,
+    found: impl FnOnce(Option<&CStr>) -> R,
+) -> PyResult<R> {
+    let py = object.py();
     let object = object.get();
-    let found = |value: Option<&CStr>| text::from_c_opt(py, value);
     match object.options_made(py) {
         Some(table) => table.get().with(py, |table| found(table.get(key))),
-        None => object
-            .state
-            .with(py, |r| found(DirConfig::of(r)?.option(key))),
+        None => object.state.with(py, |r| {
+            found(DirConfig::of(r).and_then(|config| config.option(key)))
+        }),
     }
 }
 

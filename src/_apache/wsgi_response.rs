@@ -118,7 +118,7 @@ impl WsgiResponse {
 #[pymethods]
 impl WsgiResponse {
     #[new]
-    fn new(req: &Bound<'_, RequestObject>) -> Self {
+    pub fn new(req: &Bound<'_, RequestObject>) -> Self {
         Self {
             state: req.get().state.clone(),
             announced: GilCell::new(Announced::default()),
@@ -186,7 +186,7 @@ impl WsgiResponse {
     }
 
     /// Sends the items of the application's iterable.
-    fn send(&self, result: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub fn send(&self, result: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = result.py();
         let items: Option<Vec<Bound<'_, PyAny>>> = if let Ok(list) = result.cast::<PyList>() {
             Some(list.iter().collect())
@@ -280,7 +280,7 @@ impl WsgiResponse {
     }
 
     /// Sends the headers if nothing else was sent; a body that is too short ends the connection.
-    fn finish(&self, py: Python<'_>) -> PyResult<()> {
+    pub fn finish(&self, py: Python<'_>) -> PyResult<()> {
         self.send_headers(py)?;
         let progress = self.progress.get(py);
         let Some(missing) = progress

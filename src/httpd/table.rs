@@ -1,6 +1,8 @@
 //! `apr_table_t`: ordered, multi-valued, with keys that ignore case. (apr_tables.h)
 
-use std::ffi::CStr;
+use std::ffi::{c_char, CStr};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
 
 use super::opaque::opaque;
 use super::Pool;
@@ -18,6 +20,37 @@ pub type Raw = ffi::apr_table_t;
 pub struct Entry<'a> {
     pub key: &'a CStr,
     pub value: Option<&'a CStr>,
+}
+
+/// A C string that nobody has measured yet: most of those compared are never read further.
+#[derive(Clone, Copy)]
+pub struct Chars<'a>(NonNull<c_char>, PhantomData<&'a CStr>);
+
+impl<'a> Chars<'a> {
+    /// Whether it is this text.
+    #[inline]
+    pub fn is(self, text: &CStr) -> bool {
+        // SAFETY: two C strings.
+        unsafe { libc::strcmp(self.0.as_ptr(), text.as_ptr()) == 0 }
+    }
+
+    /// The string with its length.
+    #[inline]
+    pub fn as_c_str(self) -> &'a CStr {
+        // SAFETY: a C string that lives for 'a.
+        unsafe { CStr::from_ptr(self.0.as_ptr()) }
+    }
+}
+
+impl<'a> From<&'a CStr> for Chars<'a> {
+    #[inline]
+    fn from(text: &'a CStr) -> Self {
+        // SAFETY: a reference is not null.
+        Self(
+            unsafe { NonNull::new_unchecked(text.as_ptr() as *mut c_char) },
+            PhantomData,
+        )
+    }
 }
 
 impl Table {
@@ -50,6 +83,15 @@ impl Table {
                 Some(unsafe { CStr::from_ptr(entry.val) })
             },
         })
+    }
+
+    /// Keys and values of the entries in order, without those that have no value.
+    #[inline]
+    pub fn pairs(&self) -> impl Iterator<Item = (Chars<'_>, Chars<'_>)> {
+        let chars = |raw: *mut c_char| NonNull::new(raw).map(|raw| Chars(raw, PhantomData));
+        self.raw_entries()
+            .iter()
+            .filter_map(move |entry| Some((chars(entry.key)?, chars(entry.val)?)))
     }
 
     /// The entry at a position.
