@@ -75,7 +75,9 @@ impl Gateway {
             let name = name.map_or_else(|| Ok(String::new()), |name| repr(&name))?;
             warn(
                 req,
-                &format!("WSGI handler: mod_python.wsgi.application ({name}) not found, declining."),
+                &format!(
+                    "WSGI handler: mod_python.wsgi.application ({name}) not found, declining."
+                ),
             )?;
             return Ok(Status::DECLINED.0);
         }
@@ -133,10 +135,7 @@ impl Gateway {
 
 impl Gateway {
     /// The application where it was looked up a moment ago.
-    fn known<'py>(
-        &self,
-        req: &Bound<'py, RequestObject>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn known<'py>(&self, req: &Bound<'py, RequestObject>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = req.py();
         let now = req.get().state.with(py, |r| r.request_time())?;
         let known = request_options::with_option(req, APPLICATION, |name| {
