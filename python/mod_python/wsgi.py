@@ -17,7 +17,7 @@ def handler(req):
 
     KeyError if the option that names the application is not set.
     """
-    return (_gateway or _make_gateway()).run(req)
+    return _gateway.run(req)
 
 
 def build_environ(req):
@@ -25,7 +25,7 @@ def build_environ(req):
 
     Raises ValueError if the base URI ends with a slash.
     """
-    return (_gateway or _make_gateway()).environ(req)
+    return _gateway.environ(req)
 
 
 def _find(req, name):
@@ -51,23 +51,6 @@ def _send(req, response, result):
         close = getattr(result, "close", None)
         if close is not None:
             close()
-
-
-_gateway = None
-
-
-def _make_gateway():
-    global _gateway
-    template = {
-        "wsgi.version": (1, 0),
-        "wsgi.input_terminated": True,
-        "wsgi.multithread": bool(apache.mpm_query(apache.AP_MPMQ_IS_THREADED)),
-        "wsgi.multiprocess": bool(apache.mpm_query(apache.AP_MPMQ_IS_FORKED)),
-        "wsgi.run_once": False,
-        "wsgi.file_wrapper": FileWrapper,
-    }
-    _gateway = _apache._WsgiGateway(_find, _send, template)
-    return _gateway
 
 
 def _send_file(req, response, wrapper):
@@ -109,3 +92,17 @@ class FileWrapper:
         if data:
             return data
         raise StopIteration
+
+
+_gateway = _apache._WsgiGateway(
+    _find,
+    _send,
+    {
+        "wsgi.version": (1, 0),
+        "wsgi.input_terminated": True,
+        "wsgi.multithread": bool(apache.mpm_query(apache.AP_MPMQ_IS_THREADED)),
+        "wsgi.multiprocess": bool(apache.mpm_query(apache.AP_MPMQ_IS_FORKED)),
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": FileWrapper,
+    },
+)
