@@ -72,10 +72,11 @@ pytest: build .venv/ready
 		$(PYTEST) --mpm $$mpm; \
 	done
 
-.venv/ready: tests/requirements.txt
+.venv/ready: tests/requirements.txt tests/requirements-wsgi.txt
 	$(say) 'Installing the test tools into .venv'
 	@$(PYO3_PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt \
+		-r tests/requirements-wsgi.txt
 	@touch $@
 
 lint: packages .venv/ready
