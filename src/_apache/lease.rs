@@ -45,7 +45,7 @@ unsafe impl Sync for Gate {}
 
 /// The gate's state around a nested callback.
 #[must_use]
-pub struct Entered {
+struct Entered {
     owner: usize,
     nested: u32,
 }
@@ -74,7 +74,7 @@ impl Gate {
     /// A callback inside an operation of this thread (a filter inside a write) lends the objects on to
     /// the Python code it runs.
     #[inline]
-    pub fn enter(&self, _py: Python<'_>) -> Entered {
+    fn enter(&self, _py: Python<'_>) -> Entered {
         self.depth.set(self.depth.get() + 1);
         Entered {
             owner: self.owner.replace(0),
@@ -82,9 +82,22 @@ impl Gate {
         }
     }
 
+    /// Runs a callback's body with the gate open, and closes it whatever happens inside.
+    #[inline]
+    pub fn during<R>(&self, py: Python<'_>, body: impl FnOnce() -> R) -> R {
+        struct Leave<'a, 'py>(&'a Gate, Python<'py>, Entered);
+        impl Drop for Leave<'_, '_> {
+            fn drop(&mut self) {
+                self.0.leave(self.1, &self.2);
+            }
+        }
+        let _leave = Leave(self, py, self.enter(py));
+        body()
+    }
+
     /// The callback returns to httpd; waits for operations that other threads have begun.
     #[inline]
-    pub fn leave(&self, py: Python<'_>, entered: Entered) {
+    fn leave(&self, py: Python<'_>, entered: &Entered) {
         while self.owner.get() != 0 {
             self.wait(py);
         }

@@ -470,9 +470,7 @@ extern "C" fn request_over(data: *mut c_void) -> CleanupStatus {
         };
         interpreter::enter(interpreter, |py| {
             if let Some(run) = RUN_CLEANUPS.get() {
-                let entered = state.conn.gate.enter(py);
-                run(py, &state);
-                state.conn.gate.leave(py, entered);
+                state.conn.gate.during(py, || run(py, &state));
             }
             state.end(py);
             drop(state);

@@ -73,44 +73,45 @@ impl Function<'_> {
         };
         interpreter::enter(interpreter, |py| {
             let state = RequestState::of(r);
-            let entered = state.conn.gate.enter(py);
-            state.interpreter.replace(py, Some(interpreter));
-            let result = RequestState::object(state, py).map(|object| {
-                let result = (|| {
-                    let Some(function) = resolve(py, interpreter, &wanted, object.as_any())? else {
-                        return Ok(None);
-                    };
-                    let mut all = vec![object.clone().into_any()];
-                    all.extend(
-                        arguments
-                            .iter()
-                            .map(|text| text::from_c(py, text).into_any()),
-                    );
-                    function
-                        .call1(PyTuple::new(py, all)?)
-                        .and_then(|result| read(&result))
-                        .map(Some)
-                })();
-                let result = result.unwrap_or_else(|error| {
-                    if let Some(callback) = callback::get(py, interpreter) {
-                        let details = Report {
-                            callback: &callback,
-                            phase: self.provider,
-                            handler: &self.handler.to_string_lossy(),
-                            debug: false,
-                            req: Some(object.as_any()),
-                            filter: None,
-                            srv: None,
+            state.conn.gate.during(py, || {
+                state.interpreter.replace(py, Some(interpreter));
+                let result = RequestState::object(state, py).map(|object| {
+                    let result = (|| {
+                        let Some(function) = resolve(py, interpreter, &wanted, object.as_any())?
+                        else {
+                            return Ok(None);
                         };
-                        report(py, &details, error);
-                    }
-                    None
+                        let mut all = vec![object.clone().into_any()];
+                        all.extend(
+                            arguments
+                                .iter()
+                                .map(|text| text::from_c(py, text).into_any()),
+                        );
+                        function
+                            .call1(PyTuple::new(py, all)?)
+                            .and_then(|result| read(&result))
+                            .map(Some)
+                    })();
+                    let result = result.unwrap_or_else(|error| {
+                        if let Some(callback) = callback::get(py, interpreter) {
+                            let details = Report {
+                                callback: &callback,
+                                phase: self.provider,
+                                handler: &self.handler.to_string_lossy(),
+                                debug: false,
+                                req: Some(object.as_any()),
+                                filter: None,
+                                srv: None,
+                            };
+                            report(py, &details, error);
+                        }
+                        None
+                    });
+                    state.let_go(py, object);
+                    result
                 });
-                state.let_go(py, object);
-                result
-            });
-            state.conn.gate.leave(py, entered);
-            result.ok().flatten()
+                result.ok().flatten()
+            })
         })
     }
 }

@@ -42,13 +42,13 @@ pub fn run(c: &Conn) -> Status {
     };
     interpreter::enter(interpreter, |py| {
         let state = ConnState::of(c);
-        let entered = state.gate.enter(py);
-        let result = Bound::new(py, ConnObject::new(state.clone())).map(|object| {
-            let result = call(py, interpreter, config, entry, &object);
-            object.get().set_hlist(py, None);
-            result.unwrap_or_else(|error| failed(py, interpreter, c, config, entry, error))
+        let result = state.gate.during(py, || {
+            Bound::new(py, ConnObject::new(state.clone())).map(|object| {
+                let result = call(py, interpreter, config, entry, &object);
+                object.get().set_hlist(py, None);
+                result.unwrap_or_else(|error| failed(py, interpreter, c, config, entry, error))
+            })
         });
-        state.gate.leave(py, entered);
         result.unwrap_or(Status::INTERNAL_SERVER_ERROR)
     })
 }

@@ -260,13 +260,12 @@ impl<'a> Run<'a> {
     fn call(&self, kind: Kind, unread: &Brigade, queue: &Brigade) -> Outcome {
         interpreter::enter(self.interpreter, |py| {
             let state = RequestState::of(self.r);
-            let entered = state.conn.gate.enter(py);
-            if state.interpreter.get(py).is_none() {
-                state.interpreter.replace(py, Some(self.interpreter));
-            }
-            let outcome = self.call_attached(py, state, kind, unread, queue);
-            state.conn.gate.leave(py, entered);
-            outcome
+            state.conn.gate.during(py, || {
+                if state.interpreter.get(py).is_none() {
+                    state.interpreter.replace(py, Some(self.interpreter));
+                }
+                self.call_attached(py, state, kind, unread, queue)
+            })
         })
     }
 

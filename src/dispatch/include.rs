@@ -80,42 +80,41 @@ fn execute(
     };
     interpreter::enter(interpreter, |py| {
         let state = RequestState::of(r);
-        let entered = state.conn.gate.enter(py);
-        state.interpreter.replace(py, Some(interpreter));
-        let call = Call {
-            kind: Kind::Include,
-            filter: f,
-            context: std::ptr::null(),
-            input: page,
-            output: page,
-        };
-        let filter = FilterObject::new(state.clone(), call, c"includes".to_owned(), None, None);
-        let done = match (Bound::new(py, filter), callback::get(py, interpreter)) {
-            (Ok(filter), Some(callback)) => {
-                let arguments = (&filter, text::from_c(py, parameter), text::from_c(py, code));
-                let result = callback.call_method1("IncludeDispatch", arguments);
-                let done = match result {
-                    Ok(_) => true,
-                    Err(error) => {
-                        let details = Report {
-                            callback: &callback,
-                            phase: "includes",
-                            handler: file,
-                            debug: config.settings.debugs(),
-                            req: None,
-                            filter: Some(filter.as_any()),
-                            srv: None,
-                        };
-                        // A page was written, or mod_include's text is.
-                        report(py, &details, error) == Status::DONE
-                    }
-                };
-                filter.get().end(py);
-                done
+        state.conn.gate.during(py, || {
+            state.interpreter.replace(py, Some(interpreter));
+            let call = Call {
+                kind: Kind::Include,
+                filter: f,
+                context: std::ptr::null(),
+                input: page,
+                output: page,
+            };
+            let filter = FilterObject::new(state.clone(), call, c"includes".to_owned(), None, None);
+            match (Bound::new(py, filter), callback::get(py, interpreter)) {
+                (Ok(filter), Some(callback)) => {
+                    let arguments = (&filter, text::from_c(py, parameter), text::from_c(py, code));
+                    let result = callback.call_method1("IncludeDispatch", arguments);
+                    let done = match result {
+                        Ok(_) => true,
+                        Err(error) => {
+                            let details = Report {
+                                callback: &callback,
+                                phase: "includes",
+                                handler: file,
+                                debug: config.settings.debugs(),
+                                req: None,
+                                filter: Some(filter.as_any()),
+                                srv: None,
+                            };
+                            // A page was written, or mod_include's text is.
+                            report(py, &details, error) == Status::DONE
+                        }
+                    };
+                    filter.get().end(py);
+                    done
+                }
+                _ => false,
             }
-            _ => false,
-        };
-        state.conn.gate.leave(py, entered);
-        done
+        })
     })
 }

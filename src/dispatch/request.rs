@@ -52,7 +52,6 @@ pub fn run(phase: Phase, r: &Request) -> Status {
     };
     interpreter::enter(interpreter, |py| {
         let state = RequestState::of(r);
-        let entered = state.conn.gate.enter(py);
         let run = PhaseRun {
             py,
             interpreter,
@@ -61,8 +60,8 @@ pub fn run(phase: Phase, r: &Request) -> Status {
             state,
             config,
         };
-        let result = run.all(entries, by_suffix, has_added);
-        state.conn.gate.leave(py, entered);
+        let gate = &state.conn.gate;
+        let result = gate.during(py, || run.all(entries, by_suffix, has_added));
         if phase == Phase::Handler {
             request_lock::after_handlers(r, state, py);
         }
