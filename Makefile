@@ -67,10 +67,10 @@ cargo-test: packages
 	@$(CARGO) test --locked
 
 pytest: build .venv/ready
-	@set -e; for mpm in $(MPMS); do \
+	@failed=; for mpm in $(MPMS); do \
 		printf '==> Testing under the MPM %s\n' $$mpm; \
-		$(PYTEST) --mpm $$mpm; \
-	done
+		$(PYTEST) --mpm $$mpm || failed="$$failed $$mpm"; \
+	done; [ -z "$$failed" ] || { printf '==> Tests failed under:%s\n' "$$failed"; exit 1; }
 
 .venv/ready: tests/requirements.txt tests/requirements-wsgi.txt
 	$(say) 'Installing the test tools into .venv'

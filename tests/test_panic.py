@@ -16,6 +16,7 @@ from pyhttpd.install import REPOSITORY
 CONF = """
     PythonPath "sys.path + ['@root@/htdocs/all']"
     PythonPostReadRequestHandler all_phases
+    PythonPostReadRequestHandler all_phases
     <Directory @root@/htdocs/all>
         Options +Includes
         AddOutputFilter INCLUDES .shtml
@@ -53,6 +54,7 @@ HANDLERS = """
         return apache.DECLINED
 
     accesshandler = fixuphandler = loghandler = cleanuphandler = headerparserhandler = ok
+    postreadrequesthandler = ok
     postreadrequesthandler = ok
     typehandler = declined
 
