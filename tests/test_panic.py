@@ -16,7 +16,6 @@ from pyhttpd.install import REPOSITORY
 CONF = """
     PythonPath "sys.path + ['@root@/htdocs/all']"
     PythonPostReadRequestHandler all_phases
-    PythonPostReadRequestHandler all_phases
     <Directory @root@/htdocs/all>
         Options +Includes
         AddOutputFilter INCLUDES .shtml
@@ -54,7 +53,6 @@ HANDLERS = """
         return apache.DECLINED
 
     accesshandler = fixuphandler = loghandler = cleanuphandler = headerparserhandler = ok
-    postreadrequesthandler = ok
     postreadrequesthandler = ok
     typehandler = declined
 
