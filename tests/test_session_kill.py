@@ -42,6 +42,7 @@ def directory():
 def opener(kind, directory, **kw):
     def open_session(sid=0):
         return kind(Request(session_directory=str(directory)), sid=sid, **kw)
+
     return open_session
 
 
@@ -138,8 +139,10 @@ def test_kill(directory, monkeypatch, name, serializer):
     monkeypatch.setitem(sys.modules, "_apache", fake_httpd.fake_apache(directory / "lock"))
 
     def open_session(sid=0):
-        return getattr(Session, name)(Request(
-            session_directory=str(directory), mod_python__session__serializer=serializer), sid=sid)
+        return getattr(Session, name)(
+            Request(session_directory=str(directory), mod_python__session__serializer=serializer),
+            sid=sid,
+        )
 
     soak(open_session, kills=60)
 

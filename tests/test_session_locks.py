@@ -204,8 +204,7 @@ def test_a_client_that_does_not_read(server, get, visitor, path):
     slow.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n".encode())
     server.log.wait_for("the big handler is done")
     answers = []
-    other = threading.Thread(
-        target=lambda: answers.append(get("/s/x/plain", headers=visitor).text))
+    other = threading.Thread(target=lambda: answers.append(get("/s/x/plain", headers=visitor).text))
     other.start()
     if "logged" not in path:
         other.join(25)
@@ -263,6 +262,7 @@ def test_pairs_of_sessions(server, get):
 
 def test_turns(server, get, visitor):
     """Parallel requests of one visitor: no increment is lost."""
+
     def work():
         with Connection(server.port) as connection:
             for number in range(25):
@@ -292,7 +292,8 @@ def test_bad_arguments(make_server, watch):
                 PythonPath "sys.path+['@root@/htdocs']"
             </Location>
         """,
-        files={"locks.py": """
+        files={
+            "locks.py": """
             import _apache
             from mod_python import apache
 
@@ -316,7 +317,8 @@ def test_bad_arguments(make_server, watch):
                 req.write(attempt(_apache._global_unlock, req.server, "k") + "\\n")
                 req.write(attempt(_apache._global_unlock, req.server, "k") + "\\n")
                 return apache.OK
-        """},
+        """
+        },
     )
     with make_server(site) as server:
         watch(server)
@@ -326,14 +328,19 @@ def test_bad_arguments(make_server, watch):
         "TypeError: First argument must be a request object",
         "TypeError: unhashable type: 'list'",
     ] * 2 + ["None"] * 8 + [
-        "True", "False", "None", "ValueError: Failed to release global mutex lock"]
+        "True",
+        "False",
+        "None",
+        "ValueError: Failed to release global mutex lock",
+    ]
 
 
 def test_crosswise_ends_with_an_error(get, log, mpm):
     """Whoever waits against the order gives up; nobody waits for ever."""
     sids = get("/s/x/many").text.split(" ")
-    log.expect("TimeoutError: another request has held a lock for 10 seconds",
-               "PythonHandler sess:")
+    log.expect(
+        "TimeoutError: another request has held a lock for 10 seconds", "PythonHandler sess:"
+    )
     statuses = []
 
     def work(order):
@@ -342,8 +349,10 @@ def test_crosswise_ends_with_an_error(get, log, mpm):
     # Of all pairs at least one is crosswise; pairs that share a lock are not.
     begin = time.monotonic()
     for other in sids[1:]:
-        threads = [threading.Thread(target=work, args=(order,))
-                   for order in ((sids[0], other), (other, sids[0]))]
+        threads = [
+            threading.Thread(target=work, args=(order,))
+            for order in ((sids[0], other), (other, sids[0]))
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -55,6 +55,7 @@ def kind(request):
 @pytest.fixture
 def now(monkeypatch):
     """A clock: assign to now.time."""
+
     class Clock:
         def __init__(self):
             self.time = time.time()
@@ -70,6 +71,7 @@ def stored(tmp_path, sid):
 
 
 # --- life cycle
+
 
 def test_new_save_load(kind, where):
     req = Request(**where)
@@ -166,8 +168,9 @@ def test_explicit_sid(kind, where):
     assert kind(Request(**where), sid=SID).id() != SID
 
 
-@pytest.mark.parametrize("bad", ["x", SID + "\n", SID.upper(), SID + "0", "../" + SID[3:], 5,
-                                 SID.encode()])
+@pytest.mark.parametrize(
+    "bad", ["x", SID + "\n", SID.upper(), SID + "0", "../" + SID[3:], 5, SID.encode()]
+)
 def test_bad_sid(kind, where, bad):
     with pytest.raises(ValueError) as error:
         kind(Request(**where), sid=bad)
@@ -214,6 +217,7 @@ def test_unpicklable(kind, where):
 
 # --- cookies and options
 
+
 def test_secret(kind, where):
     req = Request(**where)
     s = kind(req, secret="key")
@@ -226,8 +230,11 @@ def test_secret(kind, where):
     s = kind(again, secret="key")
     assert (s.id(), s.is_new()) == (sid, False)
     del s
-    for cookie, secret in ((f"pysid={sid}", "key"), (req.cookies[0], "other"),
-                           (req.cookies[0], None)):
+    for cookie, secret in (
+        (f"pysid={sid}", "key"),
+        (req.cookies[0], "other"),
+        (req.cookies[0], None),
+    ):
         assert kind(Request(cookie, **where), secret=secret).is_new()
 
 
@@ -242,21 +249,24 @@ def test_secret_of_the_original(where):
     assert not Session.MemorySession(Request(old, **where), secret="key").is_new()
 
 
-@pytest.mark.parametrize("options, attributes", [
-    ({}, "path=/app/"),
-    ({"mod_python__session__application_path": "/p"}, "path=/p"),
-    ({"ApplicationPath": "/p"}, "path=/p"),
-    ({"ApplicationPath": "/p", "mod_python__session__application_path": "/q"}, "path=/q"),
-    ({"mod_python__session__application_domain": ".x.org"}, "path=/app/; domain=.x.org"),
-    ({"mod_python__session__cookie_secure": "On"}, "path=/app/; secure"),
-    ({"mod_python__session__cookie_httponly": "yes"}, "path=/app/; httponly"),
-    ({"mod_python__session__cookie_samesite": "Lax"}, "path=/app/; samesite=Lax"),
-    ({"https": True}, "path=/app/; secure"),
-    ({"https": True, "mod_python__session__cookie_secure": "Off"}, "path=/app/"),
-    ({"directory": None}, "path=/"),
-    ({"directory": "/www/"}, "path=/"),
-    ({"directory": "/elsewhere/app/"}, "path=/"),
-])
+@pytest.mark.parametrize(
+    "options, attributes",
+    [
+        ({}, "path=/app/"),
+        ({"mod_python__session__application_path": "/p"}, "path=/p"),
+        ({"ApplicationPath": "/p"}, "path=/p"),
+        ({"ApplicationPath": "/p", "mod_python__session__application_path": "/q"}, "path=/q"),
+        ({"mod_python__session__application_domain": ".x.org"}, "path=/app/; domain=.x.org"),
+        ({"mod_python__session__cookie_secure": "On"}, "path=/app/; secure"),
+        ({"mod_python__session__cookie_httponly": "yes"}, "path=/app/; httponly"),
+        ({"mod_python__session__cookie_samesite": "Lax"}, "path=/app/; samesite=Lax"),
+        ({"https": True}, "path=/app/; secure"),
+        ({"https": True, "mod_python__session__cookie_secure": "Off"}, "path=/app/"),
+        ({"directory": None}, "path=/"),
+        ({"directory": "/www/"}, "path=/"),
+        ({"directory": "/elsewhere/app/"}, "path=/"),
+    ],
+)
 def test_cookie_attributes(options, attributes):
     req = Request(**options)
     s = Session.MemorySession(req)
@@ -274,43 +284,70 @@ def test_cookie_name(key):
     assert not Session.MemorySession(again).is_new()
 
 
-@pytest.mark.parametrize("key, value", [
-    ("mod_python__session__cookie_secure", "perhaps"),
-    ("mod_python__session__cookie_samesite", "x; secure"),
-    ("mod_python__session__serializer", "marshal"),
-])
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("mod_python__session__cookie_secure", "perhaps"),
+        ("mod_python__session__cookie_samesite", "x; secure"),
+        ("mod_python__session__serializer", "marshal"),
+    ],
+)
 def test_bad_options_are_named(key, value):
     with pytest.raises(ValueError, match=key.replace("__", ".") + " " + value):
         Session.MemorySession(Request(**{key: value}))
 
 
 def test_file_options(tmp_path):
-    s = Session.FileSession(Request(
-        mod_python__file_session__database_directory=str(tmp_path),
-        mod_python__session__database_directory="/nowhere",
-        mod_python__file_session__enable_fast_cleanup="no",
-        session_verify_cleanup="0", session_grace_period="5",
-        mod_python__file_session__cleanup_time_limit="0"))
-    assert (s._sessdir, s._fast_cleanup, s._verify_cleanup, s._grace_period,
-            s._cleanup_time_limit) == (f"{tmp_path}/mp_sess", False, False, 5, 0)
+    s = Session.FileSession(
+        Request(
+            mod_python__file_session__database_directory=str(tmp_path),
+            mod_python__session__database_directory="/nowhere",
+            mod_python__file_session__enable_fast_cleanup="no",
+            session_verify_cleanup="0",
+            session_grace_period="5",
+            mod_python__file_session__cleanup_time_limit="0",
+        )
+    )
+    assert (
+        s._sessdir,
+        s._fast_cleanup,
+        s._verify_cleanup,
+        s._grace_period,
+        s._cleanup_time_limit,
+    ) == (f"{tmp_path}/mp_sess", False, False, 5, 0)
     s = Session.FileSession(Request(session_directory=str(tmp_path)), fast_cleanup=0)
     assert (s._fast_cleanup, s._verify_cleanup, s._grace_period, s._cleanup_time_limit) == (
-        0, True, 240, 2)
+        0,
+        True,
+        240,
+        2,
+    )
 
 
-@pytest.mark.parametrize("options, path", [
-    ({"mod_python__dbm_session__database_filename": "D/f", "session_dbm": "D/x"}, "D/f"),
-    ({"session_dbm": "D/f", "mod_python__dbm_session__database_directory": "D"}, "D/f"),
-    ({"mod_python__dbm_session__database_directory": "D/e",
-      "mod_python__session__database_directory": "D"}, "D/e/mp_sess.dbm"),
-    ({"mod_python__session__database_directory": "D", "session_directory": "D/e"},
-     "D/mp_sess.dbm"),
-    ({"session_directory": "D"}, "D/mp_sess.dbm"),
-])
+@pytest.mark.parametrize(
+    "options, path",
+    [
+        ({"mod_python__dbm_session__database_filename": "D/f", "session_dbm": "D/x"}, "D/f"),
+        ({"session_dbm": "D/f", "mod_python__dbm_session__database_directory": "D"}, "D/f"),
+        (
+            {
+                "mod_python__dbm_session__database_directory": "D/e",
+                "mod_python__session__database_directory": "D",
+            },
+            "D/e/mp_sess.dbm",
+        ),
+        (
+            {"mod_python__session__database_directory": "D", "session_directory": "D/e"},
+            "D/mp_sess.dbm",
+        ),
+        ({"session_directory": "D"}, "D/mp_sess.dbm"),
+    ],
+)
 def test_dbm_options(tmp_path, options, path):
     (tmp_path / "e").mkdir()
-    s = Session.DbmSession(Request(**{k: v.replace("D", str(tmp_path))
-                                      for k, v in options.items()}))
+    s = Session.DbmSession(
+        Request(**{k: v.replace("D", str(tmp_path)) for k, v in options.items()})
+    )
     assert s._dbmfile == path.replace("D", str(tmp_path))
 
 
@@ -337,6 +374,7 @@ def test_constants_of_the_module_count(monkeypatch, tmp_path):
 
 # --- which type
 
+
 @pytest.mark.parametrize("name", TYPES)
 @pytest.mark.parametrize("key", ["session", "mod_python__session__session_type"])
 def test_configured_type(where, name, key):
@@ -351,10 +389,15 @@ def test_unknown_type(name):
         Session.Session(Request(session=name))
 
 
-@pytest.mark.parametrize("threaded, forked, daemons, name", [
-    (0, 1, 50, "DbmSession"), (1, 1, 16, "DbmSession"), (1, 1, 1, "MemorySession"),
-    (1, 0, 1, "MemorySession"),
-])
+@pytest.mark.parametrize(
+    "threaded, forked, daemons, name",
+    [
+        (0, 1, 50, "DbmSession"),
+        (1, 1, 16, "DbmSession"),
+        (1, 1, 1, "MemorySession"),
+        (1, 0, 1, "MemorySession"),
+    ],
+)
 def test_type_for_mpm(apache, monkeypatch, where, threaded, forked, daemons, name):
     from types import ModuleType
 
@@ -405,6 +448,7 @@ def test_a_type_of_ones_own():
 
 # --- locks
 
+
 def test_locked_until_gone(apache, where, kind):
     s = kind(Request(**where))
     assert list(apache.held) == [s.id()]
@@ -440,6 +484,7 @@ def test_unlocked_after_a_failure(apache, where, kind, monkeypatch):
 
 
 # --- cleanup
+
 
 def make(kind, where, count, **kw):
     """Sids of new sessions that were saved."""
@@ -525,8 +570,8 @@ def test_file_cleanup_fast_without_verify(where, tmp_path):
 
 
 def test_file_cleanup_verifies(where, tmp_path, now):
-    keep, = make(Session.FileSession, where, 1, timeout=100000)
-    old, = make(Session.FileSession, where, 1, timeout=1)
+    (keep,) = make(Session.FileSession, where, 1, timeout=100000)
+    (old,) = make(Session.FileSession, where, 1, timeout=1)
     for sid in (keep, old):
         os.utime(stored(tmp_path, sid), (5, 5))
     now.time += 230  # within the grace period
@@ -537,7 +582,7 @@ def test_file_cleanup_verifies(where, tmp_path, now):
 
 
 def test_file_cleanup_looks_at_all_when_not_fast(where, tmp_path, now):
-    sid, = make(Session.FileSession, where, 1, timeout=1)
+    (sid,) = make(Session.FileSession, where, 1, timeout=1)
     now.time += 500
     os.utime(stored(tmp_path, sid), (now.time, now.time))
     assert "deleted 0 of 1" in run_file_cleanup(where, fast_cleanup=1)[-1]
@@ -566,10 +611,15 @@ def test_file_cleanup_runs_no_code_of_pickles(where, tmp_path):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "evil"),)
 
-    state = {"_data": {"x": Evil(), "y": Odd(a=1), "z": {1, (2, b"3")}, "t": base64.b64encode},
-             "_created": 1.0, "_accessed": 1.0, "_timeout": 5}
+    state = {
+        "_data": {"x": Evil(), "y": Odd(a=1), "z": {1, (2, b"3")}, "t": base64.b64encode},
+        "_created": 1.0,
+        "_accessed": 1.0,
+        "_timeout": 5,
+    }
     stored(tmp_path, SID).write_bytes(
-        pickle.dumps(state, 2).replace(b"test_session_types", b"test_session_nopes"))
+        pickle.dumps(state, 2).replace(b"test_session_types", b"test_session_nopes")
+    )
     os.utime(stored(tmp_path, SID), (5, 5))
     assert "deleted 1 of 1" in run_file_cleanup(where)[-1]
     assert not (tmp_path / "evil").exists()
@@ -582,10 +632,14 @@ def test_file_cleanup_stops_and_goes_on(where, tmp_path):
         path = tmp_path / f"mp_sess/{number:02x}/{number:032x}"
         path.write_bytes(b"junk")
         os.utime(path, (5, 5))
-    limited = dict(where, mod_python__file_session__cleanup_time_limit="0.000000001",
-                   mod_python__file_session__verify_session_timeout="no")
+    limited = dict(
+        where,
+        mod_python__file_session__cleanup_time_limit="0.000000001",
+        mod_python__file_session__verify_session_timeout="no",
+    )
     assert run_file_cleanup(limited)[-1] == (
-        "FileSession cleanup incomplete: next cleanup will start at index 1 (01)")
+        "FileSession cleanup incomplete: next cleanup will start at index 1 (01)"
+    )
     assert re.fullmatch(r"MPFS_3\.2 1 1 1 0\.\d{6}", status.read_text())
     run_file_cleanup(limited)
     assert status.read_text().startswith("MPFS_3.2 2 2 2 ")
@@ -594,8 +648,10 @@ def test_file_cleanup_stops_and_goes_on(where, tmp_path):
     assert status.read_text() == "MPFS_3.2 0 0 0 0.000000"
 
 
-@pytest.mark.parametrize("text", ["", "junk", "MPFS_3.1 9 1 1 1.0", "MPFS_3.2 300 0 0 0",
-                                  "MPFS_3.2 x 0 0 0", "MPFS_3.2 1 2"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "junk", "MPFS_3.1 9 1 1 1.0", "MPFS_3.2 300 0 0 0", "MPFS_3.2 x 0 0 0", "MPFS_3.2 1 2"],
+)
 def test_file_cleanup_bad_status(where, tmp_path, text):
     Session.make_filesession_dirs(str(tmp_path / "mp_sess"))
     (tmp_path / "mp_sess/fs_status.txt").write_text(text)
@@ -607,11 +663,13 @@ def test_file_cleanup_lock(where, tmp_path):
     lock = tmp_path / "mp_sess/.mp_sess.lck"
     lock.touch()
     assert run_file_cleanup(where)[-1] == (
-        "FileSession cleanup: another process is already running")
+        "FileSession cleanup: another process is already running"
+    )
     assert lock.exists()
     os.utime(lock, (5, 5))
     assert run_file_cleanup(where)[-1] == (
-        "FileSession cleanup: stale lockfile found - deleting it")
+        "FileSession cleanup: stale lockfile found - deleting it"
+    )
     assert not lock.exists()
     assert "deleted 0 of 0" in run_file_cleanup(where)[-1]
     assert not lock.exists()
@@ -660,14 +718,17 @@ def test_reads_any_pickle(durable, where, tmp_path, protocol):
 
 
 # From Python 2.7: pickle.dumps({'_data': {'a': 'caf\xc3\xa9', u'b': u'\xe9', 'c': 5L}, ...}, 2)
-PYTHON2 = (b"\x80\x02}q\x01(U\x08_timeoutq\x02M\x08\x07U\x08_createdq\x03G?\xf8\x00\x00\x00\x00"
-           b"\x00\x00U\x09_accessedq\x04GB\x0f\x40\x00\x00\x00\x00\x00U\x05_dataq\x05}q\x06("
-           b"U\x01aq\x07U\x05%sX\x01\x00\x00\x00bq\x08X\x02\x00\x00\x00\xc3\xa9q\x09U\x01cq\x0a"
-           b"\x8a\x01\x05uu.")
+PYTHON2 = (
+    b"\x80\x02}q\x01(U\x08_timeoutq\x02M\x08\x07U\x08_createdq\x03G?\xf8\x00\x00\x00\x00"
+    b"\x00\x00U\x09_accessedq\x04GB\x0f\x40\x00\x00\x00\x00\x00U\x05_dataq\x05}q\x06("
+    b"U\x01aq\x07U\x05%sX\x01\x00\x00\x00bq\x08X\x02\x00\x00\x00\xc3\xa9q\x09U\x01cq\x0a"
+    b"\x8a\x01\x05uu."
+)
 
 
-@pytest.mark.parametrize("raw, text", [(b"caf\xc3\xa9", "caf\xe9"), (b"plain", "plain"),
-                                       (b"caf\xe9\xff", "caf\xe9\xff")])
+@pytest.mark.parametrize(
+    "raw, text", [(b"caf\xc3\xa9", "caf\xe9"), (b"plain", "plain"), (b"caf\xe9\xff", "caf\xe9\xff")]
+)
 def test_reads_python2(durable, where, tmp_path, now, raw, text):
     data = PYTHON2.replace(b"U\x05%s", b"U" + bytes([len(raw)]) + raw)
     now.time = 4e9  # its _accessed is 2**32 and a bit
@@ -683,8 +744,12 @@ def test_file_format(where, tmp_path):
     path = stored(tmp_path, s.id())
     data = path.read_bytes()
     assert data[:2] == b"\x80\x02"
-    assert pickle.loads(data) == {"_data": {"a": 1}, "_created": s.created(),
-                                  "_accessed": s.last_accessed(), "_timeout": 1800}
+    assert pickle.loads(data) == {
+        "_data": {"a": 1},
+        "_created": s.created(),
+        "_accessed": s.last_accessed(),
+        "_timeout": 1800,
+    }
     assert not stat.S_IMODE(path.stat().st_mode) & 0o007
     directories = [p for p in (tmp_path / "mp_sess").iterdir() if p.is_dir()]
     assert sorted(p.name for p in directories) == [f"{n:02x}" for n in range(256)]
@@ -706,8 +771,9 @@ def test_dbm_format(where, tmp_path):
             data = db[s.id().encode()]
     else:
         with sqlite3.connect(path) as db:
-            data, = db.execute("SELECT value FROM Dict WHERE key = ?",
-                               (s.id().encode(),)).fetchone()
+            (data,) = db.execute(
+                "SELECT value FROM Dict WHERE key = ?", (s.id().encode(),)
+            ).fetchone()
     assert pickle.loads(data)["_data"] == {"a": 1}
 
 
@@ -772,11 +838,11 @@ def test_dbmtype(where, tmp_path, module, now):
 
 
 def test_dbm_file_that_vanishes(where, tmp_path):
-    sid, = make(Session.DbmSession, where, 1)
+    (sid,) = make(Session.DbmSession, where, 1)
     for path in tmp_path.glob("mp_sess.dbm.sqlite3*"):
         path.unlink()
     assert Session.DbmSession(Request(**where), sid=sid).is_new()
-    sid, = make(Session.DbmSession, where, 1)
+    (sid,) = make(Session.DbmSession, where, 1)
     assert alive(Session.DbmSession, where, [sid]) == [sid]
     assert count(Session.DbmSession, tmp_path) == 1
 
@@ -805,11 +871,22 @@ def test_damaged_database(apache, where, tmp_path, damage):
     assert (tmp_path / "mp_sess.dbm.sqlite3.damaged").exists()
 
 
-@pytest.mark.parametrize("data", [
-    b"", b"junk", b"\x80\x02junk", pickle.dumps([]), pickle.dumps({}), b"{", b"{}", b'{"_data":1}',
-    pickle.dumps(dict(STATE, _data=[])), pickle.dumps(dict(STATE, _timeout="x")),
-    pickle.dumps(STATE)[:-5],
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"junk",
+        b"\x80\x02junk",
+        pickle.dumps([]),
+        pickle.dumps({}),
+        b"{",
+        b"{}",
+        b'{"_data":1}',
+        pickle.dumps(dict(STATE, _data=[])),
+        pickle.dumps(dict(STATE, _timeout="x")),
+        pickle.dumps(STATE)[:-5],
+    ],
+)
 def test_malformed(durable, where, tmp_path, data):
     put(durable, tmp_path, data)
     req = Request(**where)
@@ -867,6 +944,7 @@ def test_json_never_unpickles(durable, where, tmp_path):
 
 # --- the shared temporary directory
 
+
 @pytest.mark.parametrize("name", ["mp_sess", "mp_sess.dbm.sqlite3", "mp_sess.dbm.sqlite3-wal"])
 def test_a_trap_in_the_temporary_directory(tmp_path, monkeypatch, name):
     monkeypatch.setattr(Session, "tempdir", str(tmp_path))
@@ -884,8 +962,10 @@ def test_file_trouble_is_logged(where, tmp_path):
     s.save()
     s.delete()
     assert [(level, message.split(" : ")[0]) for level, message in req.logged] == [
-        (3, "Error while loading a session"), (3, "Error while saving a session"),
-        (3, "Error while deleting a session")]
+        (3, "Error while loading a session"),
+        (3, "Error while saving a session"),
+        (3, "Error while deleting a session"),
+    ]
 
 
 def test_big_sessions(durable, where):
@@ -899,7 +979,7 @@ def test_big_sessions(durable, where):
 
 
 def test_loading_touches_the_file(where, tmp_path):
-    sid, = make(Session.FileSession, where, 1)
+    (sid,) = make(Session.FileSession, where, 1)
     os.utime(stored(tmp_path, sid), (5, 5))
     Session.FileSession(Request(**where), sid=sid)
     assert stored(tmp_path, sid).stat().st_mtime > 1e9
@@ -908,13 +988,25 @@ def test_loading_touches_the_file(where, tmp_path):
 def test_light_until_used():
     import subprocess
 
-    code = ("import sys; sys.path[:0] = %r\n"
-            "from mod_python import Session\n"
-            "print(*sys.modules); print(*dir(Session))\n"
-            "from mod_python.Session import FileSession, DbmSession, tempdir" % sys.path)
+    code = (
+        "import sys; sys.path[:0] = %r\n"
+        "from mod_python import Session\n"
+        "print(*sys.modules); print(*dir(Session))\n"
+        "from mod_python.Session import FileSession, DbmSession, tempdir" % sys.path
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     modules, names = (set(line.split()) for line in out.stdout.splitlines())
-    heavy = {"pickle", "dbm", "sqlite3", "json", "tempfile", "random", "hashlib", "hmac",
-             "traceback", "_apache"}
+    heavy = {
+        "pickle",
+        "dbm",
+        "sqlite3",
+        "json",
+        "tempfile",
+        "random",
+        "hashlib",
+        "hmac",
+        "traceback",
+        "_apache",
+    }
     assert not modules & heavy
     assert {*TYPES, "Session", "tempdir"} <= names

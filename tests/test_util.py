@@ -402,7 +402,10 @@ def test_nested_multipart(fetch, log):
 
 
 def test_an_option_that_is_no_number(get, log):
-    log.expect("ValueError: mod_python.util.max_fields must be a whole number from 0, not many", "Traceback")
+    log.expect(
+        "ValueError: mod_python.util.max_fields must be a whole number from 0, not many",
+        "Traceback",
+    )
     log.expect("in show", "util.py")
     assert get("/form/wrong/x?a=1").status == 500
 

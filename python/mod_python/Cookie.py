@@ -12,8 +12,14 @@ import re
 import time
 
 __all__ = [
-    "Cookie", "CookieError", "MarshalCookie", "SHA256Cookie", "SignedCookie",
-    "add_cookie", "get_cookie", "get_cookies",
+    "Cookie",
+    "CookieError",
+    "MarshalCookie",
+    "SHA256Cookie",
+    "SignedCookie",
+    "add_cookie",
+    "get_cookie",
+    "get_cookies",
 ]
 
 
@@ -23,9 +29,7 @@ class CookieError(Exception):
 
 # Name up to ";", space or "=", then a quoted string or everything up to ";".  The alternatives
 # inside the quotes exclude each other, so a hostile header costs linear time.
-_scan = re.compile(
-    r'[ ,]*([^;= ]+) *=? *("[^"\\]*(?:\\.[^"\\]*)*"|[^;]*)\s*;?'
-).findall
+_scan = re.compile(r'[ ,]*([^;= ]+) *=? *("[^"\\]*(?:\\.[^"\\]*)*"|[^;]*)\s*;?').findall
 
 
 def _pairs(s):
@@ -35,8 +39,14 @@ def _pairs(s):
     if not isinstance(s, str):
         raise TypeError("a cookie header must be str, not %r" % type(s).__name__)
     pieces = s.split("; ")
-    if (s.count(";") == s.count(" ") == len(pieces) - 1 and '"' not in s and "," not in s
-            and "$" not in s and "; =" not in s and s[:1] != "="):
+    if (
+        s.count(";") == s.count(" ") == len(pieces) - 1
+        and '"' not in s
+        and "," not in s
+        and "$" not in s
+        and "; =" not in s
+        and s[:1] != "="
+    ):
         return [piece.partition("=") for piece in pieces if piece]
     return [(name, "=", value) for name, value in _scan(s) if name[0] != "$"]
 
@@ -53,8 +63,18 @@ _is_expires = re.compile(
 
 # The published attributes, in the order in which they are sent.
 _ATTRIBUTES = (
-    "version", "path", "domain", "secure", "comment", "expires", "max_age", "samesite",
-    "commentURL", "discard", "port", "httponly",
+    "version",
+    "path",
+    "domain",
+    "secure",
+    "comment",
+    "expires",
+    "max_age",
+    "samesite",
+    "commentURL",
+    "discard",
+    "port",
+    "httponly",
 )
 _SPELLING = dict(zip(_ATTRIBUTES, _ATTRIBUTES), max_age="Max-Age")
 _FLAGS = frozenset(["secure", "discard", "httponly"])
@@ -66,7 +86,14 @@ def _http_date(seconds):
     """The cookie form of a time in seconds since the epoch, whatever the locale is."""
     year, month, day, hour, minute, second, weekday = time.gmtime(seconds)[:7]
     return "%s, %02d-%s-%04d %02d:%02d:%02d GMT" % (
-        _DAYS[weekday], day, _MONTHS[month - 1], year, hour, minute, second)
+        _DAYS[weekday],
+        day,
+        _MONTHS[month - 1],
+        year,
+        hour,
+        minute,
+        second,
+    )
 
 
 def _check_expires(value):
@@ -114,8 +141,9 @@ class _Attribute:
         try:
             return cookie._attrs[self.key]
         except (KeyError, TypeError):
-            raise AttributeError("%r object has no attribute %r"
-                                 % (type(cookie).__name__, self.key)) from None
+            raise AttributeError(
+                "%r object has no attribute %r" % (type(cookie).__name__, self.key)
+            ) from None
 
     def __set__(self, cookie, value):
         if value is not None and self.check:
@@ -150,23 +178,32 @@ def _header(name, value, attrs, check=True):
                     continue
                 separators += 1
     # Nearly every cookie passes these cheap tests; only the others are looked at field by field.
-    if check and not (text.isprintable() and text.count(";") == separators
-                      and type(name) is str and name.isidentifier()):
+    if check and not (
+        text.isprintable()
+        and text.count(";") == separators
+        and type(name) is str
+        and name.isidentifier()
+    ):
         _refuse_unsafe(name, value, attrs)
     return text
 
 
 def _refuse_unsafe(name, value, attrs):
     if not name or _unsafe_name(str(name)):
-        raise CookieError("A cookie cannot be named %r: a name is not empty and has no control "
-                          "character, space, '=' or ';'" % (name,))
+        raise CookieError(
+            "A cookie cannot be named %r: a name is not empty and has no control "
+            "character, space, '=' or ';'" % (name,)
+        )
     if _unsafe_value(str(value)):
-        raise CookieError("The value of cookie %r has a control character or ';' in it: %r"
-                          % (name, value))
+        raise CookieError(
+            "The value of cookie %r has a control character or ';' in it: %r" % (name, value)
+        )
     for key, content in (attrs or {}).items():
         if key not in _FLAGS and content is not None and _unsafe_value(str(content)):
-            raise CookieError("Attribute %s of cookie %r has a control character or ';' in it: %r"
-                              % (key, name, content))
+            raise CookieError(
+                "Attribute %s of cookie %r has a control character or ';' in it: %r"
+                % (key, name, content)
+            )
 
 
 class metaCookie(type):
@@ -258,8 +295,10 @@ class Cookie(metaclass=metaCookie):
         return _header(self.name, self._wire_value(), self._attrs)
 
     def __repr__(self):
-        return "<%s: %s>" % (type(self).__name__, _header(
-            self.name, self._wire_value(), self._attrs, check=False))
+        return "<%s: %s>" % (
+            type(self).__name__,
+            _header(self.name, self._wire_value(), self._attrs, check=False),
+        )
 
     def __copy__(self):
         other = type(self).__new__(type(self))
@@ -341,8 +380,9 @@ class SignedCookie(Cookie):
         for digestmod in digests:
             size = 2 * hmac.new(b"", digestmod=digestmod).digest_size
             signature, value = self.value[:size], self.value[size:]
-            if hmac.compare_digest(self._hexdigest(value, digestmod).encode(),
-                                   _to_bytes(signature)):
+            if hmac.compare_digest(
+                self._hexdigest(value, digestmod).encode(), _to_bytes(signature)
+            ):
                 self.value = value
                 return
         raise CookieError("Incorrectly Signed Cookie: %s=%s" % (self.name, self.value))
@@ -419,13 +459,13 @@ class MarshalCookie(SignedCookie):
         try:
             data = binascii.a2b_base64(_to_bytes(self.value))
         except binascii.Error:
-            raise CookieError("Cannot base64 Decode Cookie: %s=%s"
-                              % (self.name, self.value)) from None
+            raise CookieError(
+                "Cannot base64 Decode Cookie: %s=%s" % (self.name, self.value)
+            ) from None
         try:
             self.value = marshal.loads(data)
         except (EOFError, ValueError, TypeError):
-            raise CookieError("Cannot Unmarshal Cookie: %s=%s"
-                              % (self.name, self.value)) from None
+            raise CookieError("Cannot Unmarshal Cookie: %s=%s" % (self.name, self.value)) from None
 
     def _open(self, secret, **kw):
         self.unmarshal(secret)

@@ -33,9 +33,13 @@ true_or_false = _options.boolean
 _sessions_made = count(int.from_bytes(os.urandom(4), "big"))
 
 _ELSEWHERE = {
-    "FileSession": "file", "filesession_cleanup": "file", "make_filesession_dirs": "file",
-    "DbmSession": "dbm", "dbm_cleanup": "dbm",
-    "MemorySession": "memory", "mem_cleanup": "memory",
+    "FileSession": "file",
+    "filesession_cleanup": "file",
+    "make_filesession_dirs": "file",
+    "DbmSession": "dbm",
+    "dbm_cleanup": "dbm",
+    "MemorySession": "memory",
+    "mem_cleanup": "memory",
 }
 
 
@@ -146,7 +150,7 @@ class BaseSession(dict):
         hlist = self._req.hlist
         directory = hlist.directory if hlist else None
         if directory:
-            path = directory[len(self._req.document_root()):]
+            path = directory[len(self._req.document_root()) :]
             if path and self._req.uri.startswith(path):
                 return path
         return "/"
@@ -184,8 +188,14 @@ class BaseSession(dict):
     def save(self):
         """Store the session; nothing after invalidate()."""
         if not self._invalid:
-            self.do_save({"_data": dict(self), "_created": self._created,
-                          "_accessed": self._accessed, "_timeout": self._timeout})
+            self.do_save(
+                {
+                    "_data": dict(self),
+                    "_created": self._created,
+                    "_accessed": self._accessed,
+                    "_timeout": self._timeout,
+                }
+            )
 
     def delete(self):
         """Remove the session from its storage and empty it."""
@@ -245,7 +255,8 @@ def _type_for_mpm():
         from mod_python import apache
 
         one_process = mpm_query(apache.AP_MPMQ_IS_THREADED) and (
-            not mpm_query(apache.AP_MPMQ_IS_FORKED) or mpm_query(apache.AP_MPMQ_MAX_DAEMONS) == 1)
+            not mpm_query(apache.AP_MPMQ_IS_FORKED) or mpm_query(apache.AP_MPMQ_MAX_DAEMONS) == 1
+        )
         _default["type"] = "MemorySession" if one_process else "DbmSession"
     return _default["type"]
 

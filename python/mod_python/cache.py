@@ -11,8 +11,16 @@ import re
 from threading import Lock, RLock
 
 __all__ = [
-    "NOT_INITIALIZED", "Cache", "Entry", "FileCache", "FunctionCache", "HTTPCache", "HTTPEntity",
-    "HttpModuleCache", "ModuleCache", "WeakCache",
+    "NOT_INITIALIZED",
+    "Cache",
+    "Entry",
+    "FileCache",
+    "FunctionCache",
+    "HTTPCache",
+    "HTTPEntity",
+    "HttpModuleCache",
+    "ModuleCache",
+    "WeakCache",
 ]
 
 NOT_INITIALIZED = object()

@@ -100,13 +100,23 @@ class ContainerTag(_Part):
         margin = " " * self.indent
         lines = [text + ",\n" for text in self._lines(repr, 4)]
         return "%s%s(%r,\n%s%s)" % (
-            margin, self.tag, _flip(self.attr, self.flipslash), "".join(lines), margin)
+            margin,
+            self.tag,
+            _flip(self.attr, self.flipslash),
+            "".join(lines),
+            margin,
+        )
 
     def __str__(self):
         margin = " " * self.indent
         return "%s<%s %s>\n%s%s</%s>\n" % (
-            margin, self.tag, _flip(self.attr, self.flipslash), "".join(self._lines(str, 2)),
-            margin, self.tag)
+            margin,
+            self.tag,
+            _flip(self.attr, self.flipslash),
+            "".join(self._lines(str, 2)),
+            margin,
+            self.tag,
+        )
 
 
 class Comment(_Part):
@@ -121,8 +131,7 @@ class Comment(_Part):
 
     def __repr__(self):
         lines = [repr(line + "\n") for line in self._text_lines()]
-        return "%sComment(%s)" % (" " * self.indent,
-                                  ("\n" + " " * (self.indent + 8)).join(lines))
+        return "%sComment(%s)" % (" " * self.indent, ("\n" + " " * (self.indent + 8)).join(lines))
 
     def __str__(self):
         return "".join("%s# %s\n" % (" " * self.indent, line) for line in self._text_lines())
@@ -130,8 +139,9 @@ class Comment(_Part):
 
 def _checked(part):
     if not isinstance(part, (Directive, Container, ContainerTag, Comment)):
-        raise TypeError("appended value must be an instance of Directive, Container, "
-                        "ContainerTag or Comment")
+        raise TypeError(
+            "appended value must be an instance of Directive, Container, ContainerTag or Comment"
+        )
     return part
 
 
@@ -233,9 +243,28 @@ def quote_if_space(s):
 
 # httpd's modules of a basic configuration, in load order.
 _MODULES = (
-    "authn_file", "authn_core", "authz_host", "authz_groupfile", "authz_user", "authz_core",
-    "access_compat", "auth_basic", "reqtimeout", "include", "filter", "mime", "log_config", "env",
-    "headers", "setenvif", "version", "unixd", "status", "autoindex", "dir", "alias",
+    "authn_file",
+    "authn_core",
+    "authz_host",
+    "authz_groupfile",
+    "authz_user",
+    "authz_core",
+    "access_compat",
+    "auth_basic",
+    "reqtimeout",
+    "include",
+    "filter",
+    "mime",
+    "log_config",
+    "env",
+    "headers",
+    "setenvif",
+    "version",
+    "unixd",
+    "status",
+    "autoindex",
+    "dir",
+    "alias",
 )
 _MPMS = ("mpm_event", "mpm_worker", "mpm_prefork")
 
@@ -270,8 +299,10 @@ def _load_lines(libexecdir):
     if os.path.isdir(libexecdir):
         # A module without a file here is compiled in, and then a LoadModule would fail.
         names = [name for name in _MPMS if exists(name)][:1] + [n for n in names if exists(n)]
-    return [LoadModule("%s_module %s" % (name, quote_if_space("%s/mod_%s.so" % (libexecdir, name))))
-            for name in names]
+    return [
+        LoadModule("%s_module %s" % (name, quote_if_space("%s/mod_%s.so" % (libexecdir, name))))
+        for name in names
+    ]
 
 
 def _basic_config(root, listen, conf, logs, htdocs, handler, path, options, comments):
@@ -281,10 +312,13 @@ def _basic_config(root, listen, conf, logs, htdocs, handler, path, options, comm
     main = Container(
         Comment("\nMain configuration options:\n\n"),
         ServerRoot(quote_if_space(root)),
-        Container(MaxConnectionsPerChild("65536"),
-                  only_if="mod_python.version.HTTPD_VERSION[0:3] == '2.4'"),
-        Container(MaxRequestsPerChild("65536"),
-                  only_if="mod_python.version.HTTPD_VERSION[0:3] < '2.4'"),
+        Container(
+            MaxConnectionsPerChild("65536"),
+            only_if="mod_python.version.HTTPD_VERSION[0:3] == '2.4'",
+        ),
+        Container(
+            MaxRequestsPerChild("65536"), only_if="mod_python.version.HTTPD_VERSION[0:3] < '2.4'"
+        ),
         LogFormat(r'"%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\"" combined'),
         CustomLog("%s combined" % quote_if_space(logs + "/access_log")),
         ErrorLog(quote_if_space(logs + "/error_log")),
@@ -294,8 +328,10 @@ def _basic_config(root, listen, conf, logs, htdocs, handler, path, options, comm
         ServerName("127.0.0.1"),
         Listen(listen),
         DocumentRoot(quote_if_space("%s/%s" % (root, htdocs))),
-        Container(LockFile(quote_if_space(logs + "/accept.lock")),
-                  only_if="mod_python.version.HTTPD_VERSION[0:3] == '2.2'"),
+        Container(
+            LockFile(quote_if_space(logs + "/accept.lock")),
+            only_if="mod_python.version.HTTPD_VERSION[0:3] == '2.2'",
+        ),
     )
     shared_object = quote_if_space(version.LIBEXECDIR + "/mod_python.so")
     python = Container(
@@ -315,8 +351,10 @@ def _basic_config(root, listen, conf, logs, htdocs, handler, path, options, comm
         python.append(Comment(comment))
     return Container(
         Comment("\nThis config was auto-generated, do not edit!\n\n"),
-        Container(Comment("\nLoad the necessary modules (this is the default httpd set):\n\n"),
-                  *_load_lines(version.LIBEXECDIR)),
+        Container(
+            Comment("\nLoad the necessary modules (this is the default httpd set):\n\n"),
+            *_load_lines(version.LIBEXECDIR),
+        ),
         main,
         python,
     )
@@ -348,10 +386,20 @@ def _copy_mime_types(directory):
     _say("Warning: file %r does not exist." % target)
 
 
-def write_basic_config(server_root, listen="0.0.0.0:8888", conf="conf", logs="logs",
-                       htdocs="public", pythonhandler="mod_python.publisher", pythonpath=(),
-                       pythonoptions=(), mp_comments=(), conf_name="httpd_conf.py",
-                       createdirs=True, replace_config=False):
+def write_basic_config(
+    server_root,
+    listen="0.0.0.0:8888",
+    conf="conf",
+    logs="logs",
+    htdocs="public",
+    pythonhandler="mod_python.publisher",
+    pythonpath=(),
+    pythonoptions=(),
+    mp_comments=(),
+    conf_name="httpd_conf.py",
+    createdirs=True,
+    replace_config=False,
+):
     """Write the Python source of a basic configuration below server_root.
 
     Makes server_root and its directories conf, logs and htdocs unless createdirs is false, tells
@@ -365,17 +413,26 @@ def write_basic_config(server_root, listen="0.0.0.0:8888", conf="conf", logs="lo
         _say("Error: %r already exists, aborting." % path)
         return None
     if createdirs:
-        _create_directories([server_root] + [os.path.join(server_root, name)
-                                             for name in (htdocs, conf, logs)])
+        _create_directories(
+            [server_root] + [os.path.join(server_root, name) for name in (htdocs, conf, logs)]
+        )
         _copy_mime_types(os.path.join(server_root, conf))
     else:
         for name in ("%s/mime.types" % conf, htdocs):
             wanted = os.path.join(server_root, name)
             if not os.path.exists(wanted):
                 _say("Warning: %r does not exist." % wanted)
-    config = _basic_config(os.path.abspath(server_root), listen, conf, logs, htdocs,
-                           pythonhandler, [name for name in pythonpath if name], pythonoptions,
-                           mp_comments)
+    config = _basic_config(
+        os.path.abspath(server_root),
+        listen,
+        conf,
+        logs,
+        htdocs,
+        pythonhandler,
+        [name for name in pythonpath if name],
+        pythonoptions,
+        mp_comments,
+    )
     _say("Writing %r." % path)
     with open(path, "w") as file:
         file.write(_SOURCE % {"python": version.PYTHON_BIN, "config": config})

@@ -28,6 +28,35 @@ def build_environ(req):
     return _gateway.environ(req)
 
 
+def start_response(req, status, headers, exc_info=None):
+    """req.wsgi_start_response: status and headers go to req at once; returns req.write.
+
+    Raises TypeError and ValueError for what PEP 3333 does not allow, AssertionError if called twice
+    without exc_info, and the exception in exc_info if the answer has begun.
+    """
+    if exc_info:
+        try:
+            if req.sent_bodyct:
+                raise exc_info[1].with_traceback(exc_info[2])
+        finally:
+            exc_info = None
+        for name in getattr(req, "_wsgi_names", ()):
+            del req.headers_out[name]
+    elif hasattr(req, "_wsgi_names"):
+        raise AssertionError("wsgi_start_response was called before, and exc_info is not given")
+    # One that is never used: it checks what it is given.
+    _apache.WsgiResponse(req).start_response(status, headers)
+    req.status = int(status[:3])
+    req.status_line = status
+    req._wsgi_names = [name for name, value in headers]
+    for name, value in headers:
+        if name.lower() == "content-type":
+            req.content_type = value
+        else:
+            req.headers_out.add(name, value)
+    return req.write
+
+
 def _find(req, name):
     """The application of a name; None if its module has none."""
     module_name, _, path = name.partition("::")

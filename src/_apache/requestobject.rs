@@ -687,6 +687,24 @@ request_methods! {
         request_io::send_interim_response(&self.state, py, status, headers)
     }
 
+    /// The WSGI environ of this request; None if its URI is not below the configured base URI.
+    fn build_wsgi_env<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("mod_python.wsgi")?.call_method1("build_environ", (slf,))
+    }
+
+    /// start_response of PEP 3333 for programs that are their own WSGI handler; returns req.write.
+    #[pyo3(signature = (status, headers, exc_info = None))]
+    fn wsgi_start_response<'py>(
+        slf: Bound<'py, Self>,
+        status: Bound<'py, PyAny>,
+        headers: Bound<'py, PyAny>,
+        exc_info: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        slf.py()
+            .import("mod_python.wsgi")?
+            .call_method1("start_response", (slf, status, headers, exc_info))
+    }
+
     /// 1 when the connection is encrypted.
     fn is_https(&self, py: Python<'_>) -> PyResult<i32> {
         self.with(py, |r| i32::from(ssl::is_https(r.connection())))

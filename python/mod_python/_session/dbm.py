@@ -44,8 +44,10 @@ class _SqliteStore:
     UPDATE = "UPDATE Dict SET value = ?, expires = ? WHERE key = ?"
     INSERT = "INSERT OR REPLACE INTO Dict (value, expires, key) VALUES (?, ?, ?)"
     DELETE = "DELETE FROM Dict WHERE key = ?"
-    CREATE = ("CREATE TABLE IF NOT EXISTS Dict (key BLOB UNIQUE NOT NULL, value BLOB NOT NULL, "
-              "expires REAL)")
+    CREATE = (
+        "CREATE TABLE IF NOT EXISTS Dict (key BLOB UNIQUE NOT NULL, value BLOB NOT NULL, "
+        "expires REAL)"
+    )
 
     def __init__(self, dbm_path, is_private):
         self.dbm_path = dbm_path
@@ -132,8 +134,9 @@ class _SqliteStore:
                 with _GlobalLock(server):
                     self._create()
         status = os.stat(self.path)
-        connection = sqlite3.connect(self.path, timeout=30, isolation_level=None,
-                                     check_same_thread=False)
+        connection = sqlite3.connect(
+            self.path, timeout=30, isolation_level=None, check_same_thread=False
+        )
         try:
             self._prepare(connection)
         except sqlite3.DatabaseError as error:
@@ -197,8 +200,11 @@ class _SqliteStore:
                     if expires >= now:
                         yield key, value, expires
         except (OSError, *dbm.error) as error:
-            _log("DbmSession: sessions in %s (%s) are not taken over: %s"
-                 % (self.dbm_path, kind, error), log.WARNING)
+            _log(
+                "DbmSession: sessions in %s (%s) are not taken over: %s"
+                % (self.dbm_path, kind, error),
+                log.WARNING,
+            )
 
     def _put_aside(self, error):
         self.connection = None
@@ -207,8 +213,11 @@ class _SqliteStore:
                 os.rename(self.path + suffix, self.path + ".damaged" + suffix)
             except FileNotFoundError:
                 pass
-        _log("DbmSession: %s is damaged (%s); kept as %s.damaged, and all sessions begin anew"
-             % (self.path, error, self.path), log.CRIT)
+        _log(
+            "DbmSession: %s is damaged (%s); kept as %s.damaged, and all sessions begin anew"
+            % (self.path, error, self.path),
+            log.CRIT,
+        )
 
 
 class _DbmStore:
@@ -269,8 +278,11 @@ class _DbmStore:
 
 def _suffixes(path):
     """The suffixes with which dbm modules keep files under this name."""
-    return [suffix for suffix in ("", ".db", ".dat", ".pag", ".dir", ".bak")
-            if os.path.isfile(path + suffix)]
+    return [
+        suffix
+        for suffix in ("", ".db", ".dat", ".pag", ".dir", ".bak")
+        if os.path.isfile(path + suffix)
+    ]
 
 
 def _is_over(value, now):
@@ -330,11 +342,11 @@ class DbmSession(defaults.BaseSession):
     def __init__(self, req, dbm=None, sid=0, secret=None, dbmtype=None, timeout=0, lock=1):
         configured = options.dbm(req)
         directory = configured.directory
-        self._dbmfile = dbm or configured.filename or os.path.join(
-            directory or defaults.tempdir, "mp_sess.dbm")
+        self._dbmfile = (
+            dbm or configured.filename or os.path.join(directory or defaults.tempdir, "mp_sess.dbm")
+        )
         self._dbmtype = dbmtype
-        self._store = _store(self._dbmfile, dbmtype,
-                             bool(dbm or configured.filename or directory))
+        self._store = _store(self._dbmfile, dbmtype, bool(dbm or configured.filename or directory))
         super().__init__(req, sid=sid, secret=secret, timeout=timeout, lock=lock)
 
     def do_load(self):

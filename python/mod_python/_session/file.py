@@ -29,7 +29,8 @@ def check_owner(path):
     if status.st_uid not in (0, os.geteuid()) or stat.S_ISLNK(status.st_mode):
         raise PermissionError(
             "%s belongs to another user; name a directory for sessions with PythonOption "
-            "mod_python.session.database_directory" % path)
+            "mod_python.session.database_directory" % path
+        )
 
 
 def make_filesession_dirs(sess_dir):
@@ -110,8 +111,9 @@ class FileSession(defaults.BaseSession):
     session.
     """
 
-    def __init__(self, req, sid=0, secret=None, timeout=0, lock=1,
-                 fast_cleanup=-1, verify_cleanup=-1):
+    def __init__(
+        self, req, sid=0, secret=None, timeout=0, lock=1, fast_cleanup=-1, verify_cleanup=-1
+    ):
         configured = options.file(req)
 
         def choose(argument, option, default):
@@ -119,13 +121,16 @@ class FileSession(defaults.BaseSession):
                 return argument
             return default if option is None else option
 
-        self._fast_cleanup = choose(fast_cleanup, configured.fast_cleanup,
-                                    defaults.DFT_FAST_CLEANUP)
-        self._verify_cleanup = choose(verify_cleanup, configured.verify_cleanup,
-                                      defaults.DFT_VERIFY_CLEANUP)
+        self._fast_cleanup = choose(
+            fast_cleanup, configured.fast_cleanup, defaults.DFT_FAST_CLEANUP
+        )
+        self._verify_cleanup = choose(
+            verify_cleanup, configured.verify_cleanup, defaults.DFT_VERIFY_CLEANUP
+        )
         self._grace_period = choose(-1, configured.grace_period, defaults.DFT_GRACE_PERIOD)
-        self._cleanup_time_limit = choose(-1, configured.time_limit,
-                                          defaults.DFT_CLEANUP_TIME_LIMIT)
+        self._cleanup_time_limit = choose(
+            -1, configured.time_limit, defaults.DFT_CLEANUP_TIME_LIMIT
+        )
         self._sessdir = os.path.join(configured.directory or defaults.tempdir, "mp_sess")
         if not configured.directory:
             check_owner(self._sessdir)
@@ -165,12 +170,18 @@ class FileSession(defaults.BaseSession):
             log.failure(self._req, "Error while deleting a session")
 
     def do_cleanup(self):
-        self._req.register_cleanup(filesession_cleanup, {
-            "req": self._req, "sessdir": self._sessdir, "timeout": self._cleanup_timeout,
-            "fast_cleanup": self._fast_cleanup, "verify_cleanup": self._verify_cleanup,
-            "grace_period": self._grace_period,
-            "cleanup_time_limit": self._cleanup_time_limit,
-        })
+        self._req.register_cleanup(
+            filesession_cleanup,
+            {
+                "req": self._req,
+                "sessdir": self._sessdir,
+                "timeout": self._cleanup_timeout,
+                "fast_cleanup": self._fast_cleanup,
+                "verify_cleanup": self._verify_cleanup,
+                "grace_period": self._grace_period,
+                "cleanup_time_limit": self._cleanup_time_limit,
+            },
+        )
         self._req.log_error("FileSession: registered filesession cleanup.", log.NOTICE)
 
 
@@ -183,8 +194,11 @@ def filesession_cleanup(data):
     """
     sess_dir = data["sessdir"]
     say = data["req"].log_error
-    say("FileSession cleanup: (fast=%s, verify=%s) ..."
-        % (data["fast_cleanup"], data["verify_cleanup"]), log.NOTICE)
+    say(
+        "FileSession cleanup: (fast=%s, verify=%s) ..."
+        % (data["fast_cleanup"], data["verify_cleanup"]),
+        log.NOTICE,
+    )
     lock_file = sess_dir + "/.mp_sess.lck"
     try:
         os.close(os.open(lock_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o660))
@@ -224,12 +238,18 @@ class _Cleanup:
             self.clean("%s/%02x" % (self.sess_dir, number))
             elapsed = time.time() - self.start
             if self.time_limit and elapsed > self.time_limit and number < 255:
-                self.say("FileSession cleanup incomplete: next cleanup will start at index "
-                         "%d (%02x)" % (number + 1, number + 1), log.NOTICE)
+                self.say(
+                    "FileSession cleanup incomplete: next cleanup will start at index "
+                    "%d (%02x)" % (number + 1, number + 1),
+                    log.NOTICE,
+                )
                 self.write_status(number + 1, self.expired, self.total, spent + elapsed)
                 return
-        self.say("FileSession cleanup: deleted %d of %d in %.4f seconds"
-                 % (self.expired, self.total, spent + time.time() - self.start), log.NOTICE)
+        self.say(
+            "FileSession cleanup: deleted %d of %d in %.4f seconds"
+            % (self.expired, self.total, spent + time.time() - self.start),
+            log.NOTICE,
+        )
         self.write_status(0, 0, 0, 0.0)
 
     def read_status(self):

@@ -44,21 +44,47 @@ _BASE = {
     "serializer": (_serializer, "pickle", ["mod_python.session.serializer"]),
 }
 _FILE = {
-    "directory": (str, None, ["mod_python.file_session.database_directory",
-                              "mod_python.session.database_directory", "session_directory"]),
-    "fast_cleanup": (boolean, None, ["mod_python.file_session.enable_fast_cleanup",
-                                     "session_fast_cleanup"]),
-    "verify_cleanup": (boolean, None, ["mod_python.file_session.verify_session_timeout",
-                                       "session_verify_cleanup"]),
-    "grace_period": (int, None, ["mod_python.file_session.cleanup_grace_period",
-                                 "session_grace_period"]),
-    "time_limit": (float, None, ["mod_python.file_session.cleanup_time_limit",
-                                 "session_cleanup_time_limit"]),
+    "directory": (
+        str,
+        None,
+        [
+            "mod_python.file_session.database_directory",
+            "mod_python.session.database_directory",
+            "session_directory",
+        ],
+    ),
+    "fast_cleanup": (
+        boolean,
+        None,
+        ["mod_python.file_session.enable_fast_cleanup", "session_fast_cleanup"],
+    ),
+    "verify_cleanup": (
+        boolean,
+        None,
+        ["mod_python.file_session.verify_session_timeout", "session_verify_cleanup"],
+    ),
+    "grace_period": (
+        int,
+        None,
+        ["mod_python.file_session.cleanup_grace_period", "session_grace_period"],
+    ),
+    "time_limit": (
+        float,
+        None,
+        ["mod_python.file_session.cleanup_time_limit", "session_cleanup_time_limit"],
+    ),
 }
 _DBM = {
     "filename": (str, None, ["mod_python.dbm_session.database_filename", "session_dbm"]),
-    "directory": (str, None, ["mod_python.dbm_session.database_directory",
-                              "mod_python.session.database_directory", "session_directory"]),
+    "directory": (
+        str,
+        None,
+        [
+            "mod_python.dbm_session.database_directory",
+            "mod_python.session.database_directory",
+            "session_directory",
+        ],
+    ),
 }
 
 

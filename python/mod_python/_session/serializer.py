@@ -61,9 +61,13 @@ def peek(data):
 
 
 def _is_state(state):
-    return (type(state) is dict and type(state.get("_data")) is dict
-            and type(state.get("_accessed")) in (float, int)
-            and type(state.get("_timeout")) in (float, int) and "_created" in state)
+    return (
+        type(state) is dict
+        and type(state.get("_data")) is dict
+        and type(state.get("_accessed")) in (float, int)
+        and type(state.get("_timeout")) in (float, int)
+        and "_created" in state
+    )
 
 
 _loaded = {}
@@ -106,8 +110,9 @@ def _check_keys(value):
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise TypeError("the JSON serializer of sessions takes only str as keys, not %r"
-                                % (key,))
+                raise TypeError(
+                    "the JSON serializer of sessions takes only str as keys, not %r" % (key,)
+                )
             _check_keys(item)
     elif isinstance(value, (list, tuple)):
         for item in value:

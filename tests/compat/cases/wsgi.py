@@ -302,3 +302,56 @@ _wsgi(
     """,
     get("/x", body="onetwo", expect={"Content-Length": "6"}),
 )
+
+case(
+    "wsgi-own-handler",
+    "objects.md 3.1.2: build_wsgi_env and wsgi_start_response for programs of their own",
+    """
+    def application(environ, start_response):
+        write = start_response("200 OK", [("Content-Type", "text/plain"), ("X-A", "1"),
+                                          ("X-A", "2")])
+        write(b"written ")
+        return [environ["PATH_INFO"].encode(), b" ", environ["SCRIPT_NAME"].encode()]
+
+    def handler(req):
+        environ = req.build_wsgi_env()
+        for item in application(environ, req.wsgi_start_response):
+            req.write(item)
+        return apache.OK
+    """,
+    get(
+        "/x/y",
+        body="written /wsgi-own-handler/x/y ",
+        expect={"Content-Type": "text/plain", "X-A": ["1", "2"]},
+    ),
+)
+
+case(
+    "wsgi-own-handler-status",
+    "gotchas C14: wsgi_start_response sets the status",
+    """
+    import sys
+
+    def handler(req):
+        start = req.wsgi_start_response
+        start("500 Oops", [("X-A", "1")])
+        try:
+            start("200 OK", [])
+        except AssertionError:
+            pass
+        try:
+            raise ValueError("x")
+        except ValueError:
+            start("404 Nothing Here", [("X-B", "1")], sys.exc_info())
+        req.write("body")
+        try:
+            raise KeyError("late")
+        except KeyError:
+            try:
+                start("500 Late", [], sys.exc_info())
+            except KeyError as error:
+                req.write(" %s" % error)
+        return apache.OK
+    """,
+    get(status=404, body="body 'late'", expect={"X-A": None, "X-B": "1"}),
+)
