@@ -15,6 +15,13 @@ def pytest_addoption(parser):
         action="store_true",
         help="run everything under the original mod_python; differential cases print its answers",
     )
+    group.addoption(
+        "--soak",
+        type=float,
+        default=12.0,
+        metavar="SECONDS",
+        help="how long test_stress.py runs (default: 12)",
+    )
     group.addoption("--keep-roots", action="store_true", help="keep the server roots")
     group.addoption(
         "--python",

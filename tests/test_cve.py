@@ -198,15 +198,16 @@ def test_cve_2002_0185_modules_imported_by_a_page_are_not_published(get, path):
     "path",
     """
     f/__globals__ f/func_globals f/func_globals/_private f/__code__ f/func_code
-    f/func_code/co_consts f/__code__/co_consts f/func_defaults f/__defaults__ f/func_doc f/__doc__
-    f/func_dict f/attribute f/__dict__ f/__closure__ f/__get__ f/__call__ __doc__ __dict__ __builtins__ __file__ __loader__
-    __spec__ _private C C/constant C/method C/__dict__ instance/__dict__ instance/__class__
-    instance/__class__/constant instance/_hidden instance/__init__ instance/method/im_func
-    instance/method/im_func/func_globals instance/method/im_class instance/method/im_self
-    instance/method/__func__ instance/method/__self__ instance/method/__globals__ text/upper
-    text/format text/__class__ number/real mapping/keys mapping/key items/pop items/0
-    generator/gi_frame generator/gi_frame/f_globals generator/gi_code error/args
-    error/__traceback__ error/__traceback__/tb_frame/f_globals raised f/ f//__globals__ .__dict__ f.__globals__
+    f/func_code/co_consts f/__code__/co_consts f/func_defaults f/__defaults__ f/func_doc
+    f/__doc__ f/func_dict f/attribute f/__dict__ f/__closure__ f/__get__ f/__call__ __doc__
+    __dict__ __builtins__ __file__ __loader__ __spec__ _private C C/constant C/method C/__dict__
+    instance/__dict__ instance/__class__ instance/__class__/constant instance/_hidden
+    instance/__init__ instance/method/im_func instance/method/im_func/func_globals
+    instance/method/im_class instance/method/im_self instance/method/__func__
+    instance/method/__self__ instance/method/__globals__ text/upper text/format text/__class__
+    number/real mapping/keys mapping/key items/pop items/0 generator/gi_frame
+    generator/gi_frame/f_globals generator/gi_code error/args error/__traceback__
+    error/__traceback__/tb_frame/f_globals raised f/ f//__globals__ .__dict__ f.__globals__
     f/%5f%5fglobals%5f%5f f%2f__globals__ %5fprivate instance/%5fhidden
     """.split(),
 )
