@@ -1,7 +1,7 @@
 //! `start_response`, `write` and the body of a WSGI answer, PEP 3333. (library.md 5.7)
 
 use std::borrow::Cow;
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyAssertionError, PyTypeError, PyValueError};
@@ -22,12 +22,44 @@ pub struct WsgiResponse {
     progress: GilCell<Progress>,
 }
 
-/// What start_response was called with.
+/// What start_response was called with, as C strings in latin-1: `404 Not Found`, then the headers'
+/// names and values. Empty before.
 #[derive(Default)]
 struct Announced {
-    /// `404 Not Found`, in latin-1.
-    status: Option<Vec<u8>>,
-    headers: Vec<(CString, CString)>,
+    texts: Vec<u8>,
+    /// Where each header's name and value begin.
+    headers: Vec<(usize, usize)>,
+}
+
+impl Announced {
+    /// Appends a text, which has no NUL; where it begins.
+    fn push(&mut self, text: &[u8]) -> usize {
+        debug_assert!(!text.contains(&0));
+        let start = self.texts.len();
+        self.texts.extend_from_slice(text);
+        self.texts.push(0);
+        start
+    }
+
+    fn add(&mut self, name: &[u8], value: &[u8]) {
+        let header = (self.push(name), self.push(value));
+        self.headers.push(header);
+    }
+
+    fn text(&self, start: usize) -> &CStr {
+        CStr::from_bytes_until_nul(&self.texts[start..]).unwrap_or_default()
+    }
+
+    /// None before start_response.
+    fn status(&self) -> Option<&CStr> {
+        (!self.texts.is_empty()).then(|| self.text(0))
+    }
+
+    fn headers(&self) -> impl Iterator<Item = (&CStr, &CStr)> {
+        self.headers
+            .iter()
+            .map(|&(name, value)| (self.text(name), self.text(value)))
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -41,17 +73,34 @@ struct Progress {
     left: Option<i64>,
 }
 
-const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "trailers",
-    "transfer-encoding",
-    "upgrade",
+const HOP_BY_HOP: [&[u8]; 9] = [
+    b"connection",
+    b"keep-alive",
+    b"proxy-authenticate",
+    b"proxy-authorization",
+    b"te",
+    b"trailer",
+    b"trailers",
+    b"transfer-encoding",
+    b"upgrade",
 ];
+
+/// The bytes a header's name consists of (RFC 9110, token).
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 impl WsgiResponse {
     fn update(&self, py: Python<'_>, change: impl FnOnce(&mut Progress)) {
@@ -87,6 +136,14 @@ impl WsgiResponse {
         request_io::write_bytes(&self.state, py, &bytes[..end], flush)
     }
 
+    /// The body has this item only.
+    fn announce_only(&self, item: &Bound<'_, PyAny>) -> PyResult<()> {
+        match item.cast::<PyBytes>() {
+            Ok(bytes) => self.announce_length(item.py(), bytes.as_bytes().len()),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Adds a Content-Length where the whole length is known and the application named none.
     fn announce_length(&self, py: Python<'_>, length: usize) -> PyResult<()> {
         let progress = self.progress.get(py);
@@ -100,14 +157,10 @@ impl WsgiResponse {
         unsafe {
             self.announced.with(py, |announced| {
                 let named = announced
-                    .headers
-                    .iter()
+                    .headers()
                     .any(|(name, _)| name.to_bytes().eq_ignore_ascii_case(b"content-length"));
                 if !named {
-                    let value = CString::new(length.to_string()).unwrap_or_default();
-                    announced
-                        .headers
-                        .push((c"Content-Length".to_owned(), value));
+                    announced.add(b"Content-Length", length.to_string().as_bytes());
                 }
             });
         }
@@ -152,16 +205,15 @@ impl WsgiResponse {
                 "start_response() was called before, and without exc_info",
             ));
         }
+        let mut announced = Announced {
+            texts: Vec::with_capacity(256),
+            headers: Vec::new(),
+        };
         let status = check_status(status)?;
-        let headers = check_headers(headers)?;
         let is_bodiless = status.starts_with(b"204") || status.starts_with(b"304");
-        let _old = this.announced.replace(
-            py,
-            Announced {
-                status: Some(status),
-                headers,
-            },
-        );
+        announced.push(&status);
+        check_headers(headers, &mut announced)?;
+        let _old = this.announced.replace(py, announced);
         this.update(py, |progress| {
             progress.has_status = true;
             progress.is_bodiless = is_bodiless;
@@ -188,23 +240,22 @@ impl WsgiResponse {
     /// Sends the items of the application's iterable.
     pub fn send(&self, result: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = result.py();
-        let items: Option<Vec<Bound<'_, PyAny>>> = if let Ok(list) = result.cast::<PyList>() {
-            Some(list.iter().collect())
-        } else if let Ok(tuple) = result.cast::<PyTuple>() {
-            Some(tuple.iter().collect())
-        } else {
-            None
-        };
-        if let Some(items) = items {
-            // Nothing of the application runs between the items: no need to hurry.
-            if let [only] = items.as_slice() {
-                if let Ok(bytes) = only.cast::<PyBytes>() {
-                    self.announce_length(py, bytes.as_bytes().len())?;
-                }
+        // Nothing of the application runs between the items of these: no need to hurry.
+        if let Ok(list) = result.cast::<PyList>() {
+            if list.len() == 1 {
+                self.announce_only(&list.get_item(0)?)?;
             }
-            return items
+            return list
                 .iter()
-                .try_for_each(|item| self.send_piece(item, false));
+                .try_for_each(|item| self.send_piece(&item, false));
+        }
+        if let Ok(tuple) = result.cast::<PyTuple>() {
+            if tuple.len() == 1 {
+                self.announce_only(&tuple.get_item(0)?)?;
+            }
+            return tuple
+                .iter()
+                .try_for_each(|item| self.send_piece(&item, false));
         }
         for item in result.try_iter()? {
             self.send_piece(&item?, true)?;
@@ -238,7 +289,7 @@ impl WsgiResponse {
             return Ok(());
         }
         let announced = self.announced.take(py);
-        let Some(status) = announced.status else {
+        let Some(status) = announced.status().map(CStr::to_bytes) else {
             return Err(PyAssertionError::new_err(
                 "MP0630: the WSGI application did not call start_response()",
             ));
@@ -251,18 +302,15 @@ impl WsgiResponse {
                     .iter()
                     .fold(0, |number, digit| number * 10 + i32::from(digit - b'0')),
             );
-            r.set_status_line(Some(&status));
-            for (name, value) in &announced.headers {
+            r.set_status_line(Some(status));
+            for (name, value) in announced.headers() {
                 match name.to_bytes() {
                     n if n.eq_ignore_ascii_case(b"content-type") => {
                         r.set_content_type(value.to_bytes())
                     }
                     n if n.eq_ignore_ascii_case(b"content-length") => {
-                        // `check_headers` saw a number.
-                        let length = value
-                            .to_str()
-                            .ok()
-                            .and_then(|v| v.trim().parse::<i64>().ok());
+                        // `check_header` saw a number.
+                        let length = content_length(value.to_bytes());
                         if let Some(length) = length {
                             left = Some(length);
                             r.set_content_length(length);
@@ -303,7 +351,7 @@ impl WsgiResponse {
 }
 
 /// `404 Not Found`, as latin-1.
-fn check_status(status: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+fn check_status<'a>(status: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
     let Ok(string) = status.cast::<PyString>() else {
         let kind = text::type_name(status);
         return Err(PyTypeError::new_err(format!(
@@ -312,7 +360,7 @@ fn check_status(status: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     };
     let wrong =
         || PyValueError::new_err(format!("Invalid status line: {}", string.to_string_lossy()));
-    let bytes = latin1(string).map_err(|_| wrong())?.into_owned();
+    let bytes = latin1(string).ok_or_else(wrong)?;
     let is_code = matches!(
         bytes.get(..3),
         Some([b'2'..=b'9', b'0'..=b'9', b'0'..=b'9'])
@@ -332,64 +380,81 @@ fn check_status(status: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     }
 }
 
-fn check_headers(headers: &Bound<'_, PyAny>) -> PyResult<Vec<(CString, CString)>> {
+fn check_headers(headers: &Bound<'_, PyAny>, announced: &mut Announced) -> PyResult<()> {
     let Ok(list) = headers.cast::<PyList>() else {
         let kind = text::type_name(headers);
         return Err(PyTypeError::new_err(format!(
             "headers argument must be a list, not a '{kind}'"
         )));
     };
-    list.iter().map(|header| check_header(&header)).collect()
+    announced.headers.reserve(list.len() + 1);
+    list.iter()
+        .try_for_each(|header| check_header(&header, announced))
 }
 
-fn check_header(header: &Bound<'_, PyAny>) -> PyResult<(CString, CString)> {
+fn check_header(header: &Bound<'_, PyAny>, announced: &mut Announced) -> PyResult<()> {
     let Ok(pair) = header.cast::<PyTuple>() else {
         let kind = text::type_name(header);
         return Err(PyTypeError::new_err(format!(
             "each header must be a tuple, not a '{kind}'"
         )));
     };
-    let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair.extract()?;
+    if pair.len() != 2 {
+        let length = pair.len();
+        return Err(PyValueError::new_err(format!(
+            "expected tuple of length 2, but got tuple of length {length}"
+        )));
+    }
+    let (name, value) = (pair.get_borrowed_item(0)?, pair.get_borrowed_item(1)?);
     let name_bytes = part(&name, "names")?;
     let value_bytes = part(&value, "values")?;
-    let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+.^_`|~-".contains(b);
-    let shown = |text: &Bound<'_, PyAny>| {
-        text.repr()
-            .map_or_else(|_| "?".into(), |repr| repr.to_string_lossy().into_owned())
-    };
-    let Some(name_bytes) = name_bytes.filter(|n| !n.is_empty() && n.iter().all(is_token)) else {
+    let is_token = |name: &[u8]| !name.is_empty() && name.iter().all(|b| TOKEN[usize::from(*b)]);
+    let Some(name_bytes) = name_bytes.filter(|name| is_token(name)) else {
         return Err(PyValueError::new_err(format!(
             "Invalid header name: {}",
             shown(&name)
         )));
     };
-    let text_name = String::from_utf8_lossy(&name_bytes).into_owned();
-    let is_control = |b: &u8| matches!(b, 0..=8 | 10..=31 | 127);
     let wrong_value = || {
-        PyValueError::new_err(format!(
-            "Invalid value of header {text_name}: {}",
-            shown(&value)
-        ))
+        let name = String::from_utf8_lossy(&name_bytes);
+        let value = shown(&value);
+        PyValueError::new_err(format!("Invalid value of header {name}: {value}"))
     };
+    let is_control = |b: &u8| matches!(b, 0..=8 | 10..=31 | 127);
     let value_bytes = value_bytes
         .filter(|v| !v.iter().any(is_control))
         .ok_or_else(wrong_value)?;
     if HOP_BY_HOP
         .iter()
-        .any(|hop| hop.eq_ignore_ascii_case(&text_name))
+        .any(|hop| hop.eq_ignore_ascii_case(&name_bytes))
     {
+        let name = String::from_utf8_lossy(&name_bytes);
         return Err(PyValueError::new_err(format!(
-            "{text_name} is a matter between server and client"
+            "{name} is a matter between server and client"
         )));
     }
-    if name_bytes.eq_ignore_ascii_case(b"content-length") {
-        let text = String::from_utf8_lossy(&value_bytes);
-        if text.trim().parse::<i64>().map_or(true, |length| length < 0) {
-            return Err(wrong_value());
-        }
+    if name_bytes.eq_ignore_ascii_case(b"content-length") && content_length(&value_bytes).is_none()
+    {
+        return Err(wrong_value());
     }
-    let c = |bytes: Cow<'_, [u8]>| CString::new(bytes.into_owned()).map_err(|_| wrong_value());
-    Ok((c(name_bytes)?, c(value_bytes)?))
+    announced.add(&name_bytes, &value_bytes);
+    Ok(())
+}
+
+/// The number of a Content-Length, which is not negative.
+fn content_length(value: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(value).ok()?;
+    text.trim()
+        .parse::<i64>()
+        .ok()
+        .filter(|length| *length >= 0)
+}
+
+/// An object for a message.
+fn shown(object: &Bound<'_, PyAny>) -> String {
+    object
+        .repr()
+        .map_or_else(|_| "?".into(), |repr| repr.to_string_lossy().into_owned())
 }
 
 /// A header's name or value in latin-1; None where it has other characters.
@@ -403,22 +468,18 @@ fn part<'a>(value: &'a Bound<'_, PyAny>, what: &str) -> PyResult<Option<Cow<'a, 
             "header {what} must be strings, not '{kind}'"
         )));
     };
-    Ok(latin1(string).ok())
+    Ok(latin1(string))
 }
 
-/// One byte for each character; ASCII without a copy.
-fn latin1<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
-    if let Ok(utf8) = string.to_str() {
-        if utf8.is_ascii() {
-            return Ok(Cow::Borrowed(utf8.as_bytes()));
-        }
-        let bytes: Option<Vec<u8>> = utf8
-            .chars()
-            .map(|c| u8::try_from(u32::from(c)).ok())
-            .collect();
-        if let Some(bytes) = bytes {
-            return Ok(Cow::Owned(bytes));
-        }
+/// One byte for each character, ASCII without a copy; None where there are others than latin-1's.
+fn latin1<'a>(string: &'a Bound<'_, PyString>) -> Option<Cow<'a, [u8]>> {
+    let utf8 = string.to_str().ok()?;
+    if utf8.is_ascii() {
+        return Some(Cow::Borrowed(utf8.as_bytes()));
     }
-    Err(PyValueError::new_err("not latin-1"))
+    let bytes: Option<Vec<u8>> = utf8
+        .chars()
+        .map(|c| u8::try_from(u32::from(c)).ok())
+        .collect();
+    bytes.map(Cow::Owned)
 }
