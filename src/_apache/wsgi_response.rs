@@ -27,8 +27,8 @@ pub struct WsgiResponse {
 #[derive(Default)]
 struct Announced {
     texts: Vec<u8>,
-    /// Where each header's name and value begin.
-    headers: Vec<(usize, usize)>,
+    /// Where each header's name begins, its value, and what follows.
+    headers: Vec<[usize; 3]>,
 }
 
 impl Announced {
@@ -42,23 +42,23 @@ impl Announced {
     }
 
     fn add(&mut self, name: &[u8], value: &[u8]) {
-        let header = (self.push(name), self.push(value));
-        self.headers.push(header);
+        let (name, value) = (self.push(name), self.push(value));
+        self.headers.push([name, value, self.texts.len()]);
     }
 
-    fn text(&self, start: usize) -> &CStr {
-        CStr::from_bytes_until_nul(&self.texts[start..]).unwrap_or_default()
+    fn text(&self, start: usize, end: usize) -> &CStr {
+        // SAFETY: `push` put a text without NUL between the two, and a NUL at its end.
+        unsafe { CStr::from_bytes_with_nul_unchecked(&self.texts[start..end]) }
     }
 
     /// None before start_response.
     fn status(&self) -> Option<&CStr> {
-        (!self.texts.is_empty()).then(|| self.text(0))
+        CStr::from_bytes_until_nul(&self.texts).ok()
     }
 
     fn headers(&self) -> impl Iterator<Item = (&CStr, &CStr)> {
-        self.headers
-            .iter()
-            .map(|&(name, value)| (self.text(name), self.text(value)))
+        (self.headers.iter())
+            .map(|&[name, value, end]| (self.text(name, value), self.text(value, end)))
     }
 }
 
