@@ -273,9 +273,6 @@ class _Trap:
         return os.mkdir, (self.path,)
 
 
-@pytest.mark.skipif(
-    not (PACKAGE / "Session.py").exists(), reason="mod_python.Session is not there yet"
-)
 def test_cve_2006_1095_session_ids_are_not_paths(get, server, log):
     trapped = server.root / "tmp/trapped"
     trap = pickle.dumps(_Trap(str(trapped)), 2)

@@ -18,10 +18,8 @@ import urllib.parse
 
 from pyhttpd import Site
 from pyhttpd.client import Connection, Response, compose
+from pyhttpd.server import free_port
 
-SESSIONS = (
-    pathlib.Path(__file__).resolve().parent.parent / "python/mod_python/Session.py"
-).exists()
 NAMES = ("one", "two", "three", "four")
 STATIC = b"".join(b"line %06d of the static file\n" % n for n in range(4000))
 
@@ -78,6 +76,13 @@ CONF = """
     <Directory @root@/htdocs/page>
         PythonHandler mod_python.psp
     </Directory>
+    <Directory @root@/htdocs/wsgi>
+        PythonHandler mod_python.wsgi
+        PythonOption mod_python.wsgi.application application
+    </Directory>
+    <Directory @root@/htdocs/module>
+        PythonHandlerModule several
+    </Directory>
     <Directory @root@/htdocs/session>
         PythonHandler visits
         PythonOption mod_python.file_session.database_directory @root@/tmp
@@ -92,6 +97,13 @@ CONF = """
     % (name, name)
     for name in NAMES
 )
+
+RAW = """
+    Listen 127.0.0.1:RAW_PORT
+    <VirtualHost 127.0.0.1:RAW_PORT>
+        PythonConnectionHandler raw
+    </VirtualHost>
+"""
 
 FILES = {
     "phases.py": """
@@ -249,6 +261,35 @@ FILES = {
             req.write("%s %s %s" % (apache.interpreter, sorted(names), req.args))
             return apache.OK
     """,
+    "several.py": """
+        from mod_python import apache
+
+        def fixuphandler(req):
+            req.register_input_filter("DYNAMIC", "filters::swap")
+            req.add_input_filter("DYNAMIC")
+            return apache.OK
+
+        def handler(req):
+            req.write(req.read())
+            return apache.OK
+    """,
+    "application.py": """
+        def application(environ, start_response):
+            data = environ["wsgi.input"].read()
+            start_response("201 Created", [("X-Args", environ["QUERY_STRING"])])
+            return [b"wsgi ", data]
+    """,
+    "raw.py": """
+        from mod_python import apache
+
+        def connectionhandler(conn):
+            try:
+                while True:
+                    conn.write(conn.readline().swapcase())
+            except OSError:
+                # The end of what the client has to say.
+                return apache.OK
+    """,
     "visits.py": """
         from mod_python import Session, apache
 
@@ -270,7 +311,9 @@ FILES = {
     ),
     "upper/static.txt": STATIC,
     "failingfilter/x.txt": "never seen",
-    **{name + "/x": "" for name in ("all", "mixed", "swap", "failing", "session")},
+    **{
+        name + "/x": "" for name in ("all", "mixed", "swap", "failing", "session", "wsgi", "module")
+    },
     **{"in-%s/x" % name: "" for name in NAMES},
 }
 
@@ -287,8 +330,6 @@ class Client:
         self.cookie = None
         self.visits = 0
         self.kinds = [getattr(self, name) for name in dir(type(self)) if name.startswith("ask_")]
-        if not SESSIONS:
-            self.kinds.remove(self.ask_session)
 
     def run(self):
         with contextlib.suppress(Stopped):
@@ -308,10 +349,10 @@ class Client:
             self.connection.close()
             self.connection = None
 
-    def fresh(self):
+    def fresh(self, port=None):
         if self.stress.over.is_set():
             raise Stopped
-        return Connection(self.stress.port)
+        return Connection(port or self.stress.port)
 
     def ask(self, path, method="GET", **options):
         """One answer; a kept connection that the server closed before any of it is replaced."""
@@ -383,6 +424,27 @@ class Client:
         whole = body if isinstance(body, bytes) else b"".join(body)
         assert (answer.status, answer.broken) == (200, "")
         assert answer.body == whole.swapcase()
+
+    def ask_dynamic_input_filter(self):
+        body = (self.token() * self.random.randint(1, 4000)).encode()
+        answer = self.ask("/module/x", "POST", body=body)
+        assert (answer.status, answer.broken) == (200, "")
+        assert answer.body == body.swapcase()
+
+    def ask_wsgi(self):
+        token, body = self.token(), b"b" * self.random.randint(0, 20000)
+        answer = self.ask("/wsgi/x?" + token, "POST", body=body)
+        assert (answer.status, answer.broken) == (201, "")
+        assert (answer.body, answer.headers["X-Args"]) == (b"wsgi " + body, token)
+
+    def ask_connection_handler(self):
+        self.drop()
+        with contextlib.closing(self.fresh(self.stress.raw_port)) as connection:
+            for _ in range(self.random.randint(1, 5)):
+                line = (self.token() * self.random.randint(1, 100)).encode() + b"\n"
+                connection.send(line)
+                assert connection.read_some(len(line)) == line.swapcase()
+        self.stress.answered()
 
     def ask_include(self):
         token = self.token()
@@ -486,8 +548,9 @@ class Stopped(Exception):
 class Stress:
     """The clients and what they counted."""
 
-    def __init__(self, port, clients):
+    def __init__(self, port, raw_port, clients):
         self.port = port
+        self.raw_port = raw_port
         self.clients = clients
         self.over = threading.Event()
         self.failures = []
@@ -541,11 +604,13 @@ EXPECTED = (
 def test_everything_at_once(make_server, watch, request, mpm):
     seconds = request.config.getoption("--soak")
     threaded = mpm != "prefork"
-    site = Site(conf=CONF, files=FILES, children=2 if threaded else 4, threads=32)
+    raw_port = free_port()
+    conf = CONF + RAW.replace("RAW_PORT", str(raw_port))
+    site = Site(conf=conf, files=FILES, children=2 if threaded else 4, threads=32)
     with make_server(site) as server:
         log = watch(server)
         log.allow(*EXPECTED)
-        with Stress(server.port, 64 if threaded else 4) as stress:
+        with Stress(server.port, raw_port, 64 if threaded else 4) as stress:
             for _ in range(2):
                 time.sleep(seconds / 6)
                 server.graceful()
