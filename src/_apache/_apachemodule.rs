@@ -10,12 +10,12 @@ use super::finfoobject::FileInfo;
 use super::hlistobject::HList;
 use super::requestobject::RequestObject;
 use super::serverobject::ServerObject;
-use super::tableobject::{TableIterator, TableObject};
+use super::tableobject::TableObject;
 use super::wsgi_gateway::Gateway;
 use super::wsgi_response::WsgiResponse;
 use super::{
     child_cleanup, config_tree as tree, errors, file_stamp, forms, global_lock, importing,
-    parse_qs, request_lock, request_options, text,
+    parse_qs, request_lock, request_options, table_iterator, table_slots, text,
 };
 use crate::httpd::{constants, finfo, log, mpm, Error};
 use crate::interpreter::{registry, thread};
@@ -159,13 +159,14 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
         py.get_type::<FileInfo>(),
         py.get_type::<HList>(),
         py.get_type::<TableObject>(),
-        py.get_type::<TableIterator>(),
+        table_iterator::class(py)?,
     ] {
         super::drop_module_from_name(&class);
         // Under their own names too, so that stubs and `isinstance` have something to name.
         let name = class.name()?;
         module.add(name, class)?;
     }
+    table_slots::install(py)?;
     module.add_function(wrap_pyfunction!(log_error, module)?)?;
     module.add_function(wrap_pyfunction!(config_tree, module)?)?;
     module.add_function(wrap_pyfunction!(server_root, module)?)?;

@@ -30,6 +30,8 @@ pub mod request_lock;
 pub mod request_options;
 pub mod requestobject;
 pub mod serverobject;
+pub mod table_iterator;
+pub mod table_slots;
 pub mod tableobject;
 pub mod text;
 pub mod wsgi_environ;

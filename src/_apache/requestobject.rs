@@ -205,8 +205,8 @@ macro_rules! request_methods {
                 $(
                     #[setter($text)]
                     fn $tset(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-                        let text = text::encode(value)?;
-                        self.with(value.py(), |r| r.$tset(Some(&text)))
+                        let text = text::to_text(value)?;
+                        self.with(value.py(), |r| r.$tset(Some(text.as_c())))
                     }
                 )?
             )*
@@ -221,8 +221,8 @@ macro_rules! request_methods {
                     if value.is_none() {
                         return self.with(value.py(), |r| r.$oset(None));
                     }
-                    let text = text::encode(value)?;
-                    self.with(value.py(), |r| r.$oset(Some(&text)))
+                    let text = text::to_text(value)?;
+                    self.with(value.py(), |r| r.$oset(Some(text.as_c())))
                 }
             )*
             $(
@@ -407,8 +407,8 @@ request_methods! {
 
     #[setter]
     fn set_content_type(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let text = text::encode(value)?;
-        self.with(value.py(), |r| r.set_content_type(&text))?;
+        let text = text::to_text(value)?;
+        self.with(value.py(), |r| r.set_content_type(text.as_c()))?;
         self.state.content_type_set.replace(value.py(), true);
         Ok(())
     }
@@ -422,7 +422,7 @@ request_methods! {
     #[setter]
     fn set_user(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let user = text::encode_latin1(value)?;
-        self.with(value.py(), |r| r.set_user(Some(&user)))
+        self.with(value.py(), |r| r.set_user(Some(r.pool().cstr(&user).into())))
     }
 
     /// Extension methods in the Allow header; a tuple of str.

@@ -4,11 +4,13 @@ use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyKeyError, PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyKeyError, PyMemoryError, PyTypeError, PyValueError};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use super::request_config::{ConnState, RequestState};
+use super::table_iterator::{self, What};
 use super::text;
 use crate::httpd::pool::OwnedPool;
 use crate::httpd::{Request, Table};
@@ -115,7 +117,7 @@ impl TableObject {
     }
 
     /// Lends the table. The closure runs no Python code.
-    #[inline]
+    #[inline(always)]
     pub fn with<R>(&self, py: Python<'_>, body: impl FnOnce(&Table) -> R) -> PyResult<R> {
         match &self.source {
             Source::Request(state, which) => state.with(py, |r| body(which.of(r))),
@@ -127,8 +129,97 @@ impl TableObject {
         }
     }
 
-    fn set(&self, py: Python<'_>, key: &CStr, value: &CStr) -> PyResult<()> {
-        self.with(py, |table| table.set(key, value))
+    /// `len(t)`
+    #[inline(always)]
+    pub fn length(&self, py: Python<'_>) -> PyResult<usize> {
+        self.with(py, Table::len)
+    }
+
+    /// `t[key]`: the value, a list of them where there are several, `None` where there is none.
+    #[inline(always)]
+    pub fn item<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = key.py();
+        let name = text::to_text(key)?;
+        let mut first = None;
+        let mut rest = Vec::new();
+        self.with(py, |table| {
+            for value in table.values_of(name.as_c()) {
+                let value = value_object(py, value);
+                match first {
+                    None => first = Some(value),
+                    Some(_) => rest.push(value),
+                }
+            }
+        })?;
+        match first {
+            Some(value) if !rest.is_empty() => {
+                rest.insert(0, value);
+                Ok(Some(PyList::new(py, rest)?.into_any()))
+            }
+            first => Ok(first),
+        }
+    }
+
+    /// `t[key] = value`
+    #[inline(always)]
+    pub fn set(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (name, text) = (text::to_text(key)?, text::to_text(value)?);
+        self.with(key.py(), |table| table.set(name.as_c(), text.as_c()))
+    }
+
+    /// `del t[key]`
+    #[inline(always)]
+    pub fn unset(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        let name = text::to_text(key)?;
+        self.with(key.py(), |table| table.unset(name.as_c()))
+    }
+
+    /// `key in t`
+    #[inline(always)]
+    pub fn contains(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let name = text::to_text(key)?;
+        self.with(key.py(), |table| table.contains(name.as_c()))
+    }
+
+    /// `t.keys()`
+    #[inline(always)]
+    pub fn key_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.list(py, |table, list| {
+            for (index, key) in table.keys().enumerate() {
+                // SAFETY: an empty place of a new list, one for each entry.
+                unsafe {
+                    ffi::PyList_SET_ITEM(list, index as isize, text::from_c(py, key).into_ptr())
+                };
+            }
+        })
+    }
+
+    /// A list with one item for each entry, put in by `fill`, which runs no Python code.
+    #[inline(always)]
+    fn list<'py>(
+        &self,
+        py: Python<'py>,
+        fill: impl Fn(&Table, *mut ffi::PyObject),
+    ) -> PyResult<Bound<'py, PyList>> {
+        loop {
+            let length = self.length(py)?;
+            // Making a list may run Python code, in the collector, which may change the table.
+            // SAFETY: CPython makes a list of empty places, which nobody has seen yet.
+            let list = unsafe {
+                let raw = ffi::PyList_New(length as isize);
+                Bound::from_owned_ptr_or_err(py, raw)?.cast_into_unchecked::<PyList>()
+            };
+            let is_same = self.with(py, |table| {
+                let is_same = table.len() == length;
+                if is_same {
+                    fill(table, list.as_ptr());
+                }
+                is_same
+            })?;
+            if is_same {
+                return Ok(list);
+            }
+        }
     }
 
     /// All entries, decoded.
@@ -160,14 +251,12 @@ impl TableObject {
     }
 
     /// Stores what the constructor and `update` take; keys and values go through `str()`.
-    fn fill(&self, py: Python<'_>, items: &Bound<'_, PyAny>, needs_keys: bool) -> PyResult<()> {
-        let stringify =
-            |value: &Bound<'_, PyAny>| -> PyResult<CString> { text::to_c(value.str()?.as_any()) };
+    fn fill(&self, items: &Bound<'_, PyAny>, needs_keys: bool) -> PyResult<()> {
         if needs_keys || items.hasattr("keys")? {
             for key in items.call_method0("keys")?.try_iter()? {
                 let key = key?;
                 let value = items.get_item(&key)?;
-                self.set(py, &stringify(&key)?, &stringify(&value)?)?;
+                self.set(key.str()?.as_any(), value.str()?.as_any())?;
             }
             return Ok(());
         }
@@ -187,27 +276,24 @@ impl TableObject {
                     pair.len()
                 )));
             };
-            self.set(py, &stringify(key)?, &stringify(value)?)?;
+            self.set(key.str()?.as_any(), value.str()?.as_any())?;
         }
         Ok(())
     }
-
-    fn iterator(slf: &Bound<'_, Self>, what: What) -> PyResult<TableIterator> {
-        let length = slf.get().with(slf.py(), Table::len)?;
-        Ok(TableIterator {
-            table: slf.clone().unbind(),
-            what,
-            length,
-            position: GilCell::new(0),
-        })
-    }
 }
 
-fn value_object<'py>(py: Python<'py>, value: Option<&CStr>) -> Bound<'py, PyAny> {
+/// The str of a value; None for a null one.
+pub fn value_object<'py>(py: Python<'py>, value: Option<&CStr>) -> Bound<'py, PyAny> {
     match value {
         Some(value) => text::from_c(py, value).into_any(),
         None => py.None().into_bound(py),
     }
+}
+
+fn iterator<'py>(table: &Bound<'py, TableObject>, what: What) -> PyResult<Bound<'py, PyAny>> {
+    let raw = table_iterator::make(table, what)?;
+    // SAFETY: a new reference.
+    Ok(unsafe { Bound::from_owned_ptr(table.py(), raw) })
 }
 
 #[pymethods]
@@ -219,59 +305,38 @@ impl TableObject {
     }
 
     #[pyo3(signature = (items = None))]
-    fn __init__(&self, py: Python<'_>, items: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    fn __init__(&self, items: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         match items {
-            Some(items) => self.fill(py, items, false),
+            Some(items) => self.fill(items, false),
             None => Ok(()),
         }
     }
 
-    #[inline]
+    // The slots of these are entered through `table_slots.rs`; as methods they are entered here.
+
     fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let py = key.py();
-        let name = text::to_c(key)?;
-        let mut rest = Vec::new();
-        let mut first = None;
-        self.with(py, |table| {
-            for entry in table.entries_of(&name) {
-                match first {
-                    None => first = Some(value_object(py, entry.value)),
-                    Some(_) => rest.push(value_object(py, entry.value)),
-                }
-            }
-        })?;
-        match first {
-            None => Err(PyKeyError::new_err(key.clone().unbind())),
-            Some(value) if rest.is_empty() => Ok(value),
-            Some(value) => {
-                rest.insert(0, value);
-                Ok(PyList::new(py, rest)?.into_any())
-            }
-        }
+        self.item(key)?
+            .ok_or_else(|| PyKeyError::new_err(key.clone().unbind()))
     }
 
-    #[inline]
     fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let (key, text) = (text::to_c(key)?, text::to_c(value)?);
-        self.set(value.py(), &key, &text)
+        self.set(key, value)
     }
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let name = text::to_c(key)?;
-        self.with(key.py(), |table| table.unset(&name))
+        self.unset(key)
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let name = text::to_c(key)?;
-        self.with(key.py(), |table| table.get(&name).is_some())
+        self.contains(key)
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        self.with(py, Table::len)
+        self.length(py)
     }
 
-    fn __iter__(slf: &Bound<'_, Self>) -> PyResult<TableIterator> {
-        Self::iterator(slf, What::Keys)
+    fn __iter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        iterator(slf, What::Keys)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -316,7 +381,7 @@ impl TableObject {
 
     /// Whether the key is there, as 1 or 0.
     fn has_key(&self, key: &Bound<'_, PyAny>) -> PyResult<i32> {
-        self.__contains__(key).map(i32::from)
+        self.contains(key).map(i32::from)
     }
 
     /// The first value of a key, or the default.
@@ -328,10 +393,10 @@ impl TableObject {
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = key.py();
-        let name = text::to_c(key)?;
+        let name = text::to_text(key)?;
         let found = self.with(py, |table| {
             table
-                .get(&name)
+                .get(name.as_c())
                 .map(|value| text::from_c(py, value).into_any())
         })?;
         Ok(found.or(default))
@@ -345,35 +410,43 @@ impl TableObject {
         default: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = key.py();
-        let name = text::to_c(key)?;
-        if let Some(found) = self.with(py, |table| {
-            table.get(&name).map(|value| text::from_c(py, value))
-        })? {
-            return Ok(found.into_any());
-        }
-        let value = default.map_or_else(|| Ok(CString::default()), text::to_c)?;
-        self.set(py, &name, &value)?;
-        Ok(text::from_c(py, &value).into_any())
+        let name = text::to_text(key)?;
+        let empty = PyString::intern(py, "");
+        let value = text::to_text(default.unwrap_or(empty.as_any()))?;
+        self.with(py, |table| {
+            if let Some(found) = table.get(name.as_c()) {
+                return text::from_c(py, found).into_any();
+            }
+            table.set(name.as_c(), value.as_c());
+            value_object(py, table.get(name.as_c()))
+        })
     }
 
     /// Appends an entry; the key may be there already.
     fn add(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let (key, text) = (text::to_c(key)?, text::to_c(value)?);
-        self.with(value.py(), |table| table.add(&key, &text))
+        let (name, text) = (text::to_text(key)?, text::to_text(value)?);
+        self.with(key.py(), |table| table.add(name.as_c(), text.as_c()))
     }
 
     /// The keys in order, duplicates included.
-    fn keys<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyString>>> {
-        Ok(self.pairs(py)?.into_iter().map(|(key, _)| key).collect())
+    fn keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.key_list(py)
     }
 
     /// The values in order.
-    fn values<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        Ok(self
-            .pairs(py)?
-            .into_iter()
-            .map(|(_, value)| value)
-            .collect())
+    fn values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.list(py, |table, list| {
+            for (index, entry) in table.entries().enumerate() {
+                // SAFETY: as above.
+                unsafe {
+                    ffi::PyList_SET_ITEM(
+                        list,
+                        index as isize,
+                        value_object(py, entry.value).into_ptr(),
+                    )
+                };
+            }
+        })
     }
 
     /// The (key, value) pairs in order.
@@ -385,18 +458,18 @@ impl TableObject {
     }
 
     /// An iterator over the keys.
-    fn iterkeys(slf: &Bound<'_, Self>) -> PyResult<TableIterator> {
-        Self::iterator(slf, What::Keys)
+    fn iterkeys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        iterator(slf, What::Keys)
     }
 
     /// An iterator over the values.
-    fn itervalues(slf: &Bound<'_, Self>) -> PyResult<TableIterator> {
-        Self::iterator(slf, What::Values)
+    fn itervalues<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        iterator(slf, What::Values)
     }
 
     /// An iterator over the (key, value) pairs.
-    fn iteritems(slf: &Bound<'_, Self>) -> PyResult<TableIterator> {
-        Self::iterator(slf, What::Items)
+    fn iteritems<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        iterator(slf, What::Items)
     }
 
     /// Removes the last entry and returns it as (key, value). Raises KeyError when the table is empty.
@@ -426,15 +499,15 @@ impl TableObject {
         })?;
         copy.with(py, |table| {
             for (key, value) in &entries {
-                table.add(key, value.as_deref().unwrap_or_default());
+                table.add(key.as_c_str(), value.as_deref().unwrap_or_default());
             }
         })?;
         Ok(copy)
     }
 
     /// Sets every key of a mapping.
-    fn update(&self, py: Python<'_>, mapping: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.fill(py, mapping, true)
+    fn update(&self, mapping: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.fill(mapping, true)
     }
 }
 
@@ -462,71 +535,4 @@ fn literal(text: &CStr) -> String {
     }
     out.push(quote);
     out
-}
-
-#[derive(Clone, Copy)]
-enum What {
-    Keys,
-    Values,
-    Items,
-}
-
-/// The iterator of a table; a change of its size meanwhile is an error.
-#[cfg_attr(
-    Py_3_10,
-    pyclass(
-        frozen,
-        immutable_type,
-        name = "dictionary_iterator",
-        module = "builtins"
-    )
-)]
-#[cfg_attr(
-    not(Py_3_10),
-    pyclass(frozen, name = "dictionary_iterator", module = "builtins")
-)]
-pub struct TableIterator {
-    table: Py<TableObject>,
-    what: What,
-    length: usize,
-    position: GilCell<usize>,
-}
-
-#[pymethods]
-impl TableIterator {
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let position = self.position.get(py);
-        let item = self.table.get().with(py, |table| {
-            if table.len() != self.length {
-                return Err(());
-            }
-            Ok(table.nth(position).map(|entry| match self.what {
-                What::Keys => (Some(text::from_c(py, entry.key)), None),
-                What::Values => (None, Some(value_object(py, entry.value))),
-                What::Items => (
-                    Some(text::from_c(py, entry.key)),
-                    Some(value_object(py, entry.value)),
-                ),
-            }))
-        })?;
-        let item =
-            item.map_err(|()| PyRuntimeError::new_err("table changed size during iteration"))?;
-        self.position.replace(py, position + 1);
-        Ok(match item {
-            None => None,
-            Some((Some(key), None)) => Some(key.into_any()),
-            Some((None, value)) => value,
-            Some((Some(key), Some(value))) => Some((key, value).into_pyobject(py)?.into_any()),
-        })
-    }
-
-    /// The next item; raises StopIteration at the end.
-    fn next<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.__next__(py)?
-            .ok_or_else(|| pyo3::exceptions::PyStopIteration::new_err(()))
-    }
 }

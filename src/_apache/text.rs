@@ -11,9 +11,27 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
+use crate::httpd::CText;
+
 /// Decodes bytes of httpd's.
 #[inline]
 pub fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+    // Nearly all text is ASCII, which needs no decoder. CPython shares the shortest strings itself.
+    if bytes.len() < 2 || !bytes.is_ascii() {
+        return decode_any(py, bytes);
+    }
+    // SAFETY: a new str of that many ASCII characters, which nobody has seen yet.
+    unsafe {
+        let raw = ffi::PyUnicode_New(bytes.len() as ffi::Py_ssize_t, 127);
+        if !raw.is_null() {
+            let data = ffi::PyUnicode_1BYTE_DATA(raw);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), data, bytes.len());
+        }
+        Bound::from_owned_ptr(py, raw).cast_into_unchecked()
+    }
+}
+
+fn decode_any<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
     // SAFETY: CPython reads `len` bytes; the error handler's name is a C string. Decoding with
     // surrogateescape fails only without memory.
     unsafe {
@@ -95,7 +113,59 @@ fn encode_str<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
     }
 }
 
-/// The C string of a table's key or value, or of an attribute: cut at the first NUL, as in the original.
+/// The C string of a Python object, lent by the object where it can be.
+pub enum Text<'a> {
+    Lent(CText<'a>),
+    Own(CString),
+}
+
+impl Text<'_> {
+    /// The string for C; where the object has a NUL inside, C sees what is before it.
+    #[inline(always)]
+    pub fn as_c(&self) -> CText<'_> {
+        match self {
+            Self::Lent(text) => *text,
+            Self::Own(text) => text.as_c_str().into(),
+        }
+    }
+}
+
+/// The C string of a table's key or value: cut at the first NUL, as in the original.
+///
+/// # Errors
+/// As [`encode`].
+#[inline(always)]
+pub fn to_text<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Text<'a>> {
+    // SAFETY: CPython ends the memory of an ASCII str with a NUL, and it stays as long as the object.
+    #[cfg(not(Py_3_14))]
+    unsafe {
+        let object = value.as_ptr();
+        if ffi::PyUnicode_Check(object) != 0 && ffi::PyUnicode_IS_COMPACT_ASCII(object) != 0 {
+            let data = ffi::PyUnicode_1BYTE_DATA(object);
+            return Ok(Text::Lent(CText::from_raw(data.cast())));
+        }
+    }
+    to_other_text(value)
+}
+
+fn to_other_text<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Text<'a>> {
+    // SAFETY: likewise the UTF-8 form of a str, and the memory of a bytes.
+    unsafe {
+        let object = value.as_ptr();
+        if ffi::PyUnicode_Check(object) != 0 {
+            let raw = ffi::PyUnicode_AsUTF8AndSize(object, std::ptr::null_mut());
+            if !raw.is_null() {
+                return Ok(Text::Lent(CText::from_raw(raw)));
+            }
+            ffi::PyErr_Clear();
+        } else if ffi::PyBytes_Check(object) != 0 {
+            return Ok(Text::Lent(CText::from_raw(ffi::PyBytes_AsString(object))));
+        }
+    }
+    to_c(value).map(Text::Own)
+}
+
+/// As [`to_text`], for who keeps the string.
 ///
 /// # Errors
 /// As [`encode`].

@@ -13,8 +13,8 @@ use pyo3::types::{PyDict, PyString};
 
 use super::request_config::RequestState;
 use super::{request_cgi, text};
-use crate::httpd::table::{Chars, Raw as RawTable};
-use crate::httpd::{ssl, Request, Table};
+use crate::httpd::table::Raw as RawTable;
+use crate::httpd::{ssl, CText, Request, Table};
 use crate::interpreter::GilCell;
 
 /// Sets of names that are remembered; clients differ in the headers they send.
@@ -225,7 +225,7 @@ fn prepare(r: &Request, base: &CStr) -> Prepared {
         return Prepared::NotBelow;
     }
     let rest = r.pool().cstr(rest);
-    r.set_path_info(Some(rest.to_bytes()));
+    r.set_path_info(Some(rest.into()));
     let env = r.subprocess_env();
     if !env.is_empty() && env.get(c"GATEWAY_INTERFACE").is_some() {
         request_cgi::add_cgi_vars(r);
@@ -234,7 +234,7 @@ fn prepare(r: &Request, base: &CStr) -> Prepared {
     Prepared::Apart(r.common_vars().as_ptr())
 }
 
-type Variables<'a> = Vec<(Chars<'a>, Chars<'a>)>;
+type Variables<'a> = Vec<(CText<'a>, CText<'a>)>;
 
 /// All variables of a request; of two with the same name the later one counts.
 #[inline]
@@ -242,7 +242,7 @@ fn collect<'a>(r: &'a Request, base: &'a CStr, common: &'a Table) -> Variables<'
     let own = r.subprocess_env();
     let mut variables = Vec::with_capacity(own.len() + common.len() + 8);
     let mut add = |name: &'static CStr, value: &'a CStr| {
-        variables.push((Chars::from(name), Chars::from(value)));
+        variables.push((CText::from(name), CText::from(value)));
     };
     add(c"GATEWAY_INTERFACE", c"CGI/1.1");
     add(c"SERVER_PROTOCOL", r.protocol().unwrap_or_default());
@@ -275,12 +275,12 @@ fn collide(r: &Request, variables: &Variables<'_>) -> bool {
     twice
         || [c"PATH_INFO", c"PATH", c"HTTP_AUTHORIZATION"]
             .iter()
-            .any(|name| own.get(name).is_some())
+            .any(|name| own.contains(*name))
 }
 
 impl Shape {
     fn of(py: Python<'_>, variables: &Variables<'_>) -> Self {
-        let slot = |(name, _): &(Chars<'_>, Chars<'_>)| {
+        let slot = |(name, _): &(CText<'_>, CText<'_>)| {
             let name = name.as_c_str();
             Slot {
                 name: name.to_owned(),

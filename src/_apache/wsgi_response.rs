@@ -302,11 +302,11 @@ impl WsgiResponse {
                     .iter()
                     .fold(0, |number, digit| number * 10 + i32::from(digit - b'0')),
             );
-            r.set_status_line(Some(status));
+            r.set_status_line(Some(r.pool().cstr(status).into()));
             for (name, value) in announced.headers() {
                 match name.to_bytes() {
                     n if n.eq_ignore_ascii_case(b"content-type") => {
-                        r.set_content_type(value.to_bytes())
+                        r.set_content_type(value.into())
                     }
                     n if n.eq_ignore_ascii_case(b"content-length") => {
                         // `check_header` saw a number.

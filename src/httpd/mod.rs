@@ -28,6 +28,7 @@ pub mod ssi;
 pub mod ssl;
 pub mod status;
 pub mod table;
+pub mod text;
 
 pub use conn::Conn;
 pub use error::Error;
@@ -37,3 +38,4 @@ pub use request::Request;
 pub use server::Server;
 pub use status::Status;
 pub use table::Table;
+pub use text::CText;

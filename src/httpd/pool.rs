@@ -4,7 +4,10 @@ use std::ffi::{c_void, CStr};
 use std::os::raw::c_char;
 use std::ptr::NonNull;
 
+use parking_lot::Mutex;
+
 use super::opaque::opaque;
+use super::CText;
 use crate::ffi;
 
 /// What a cleanup answers; APR ignores it.
@@ -108,6 +111,13 @@ impl Pool {
         unsafe { ffi::apr_pstrmemdup(self.as_ptr(), text.as_ptr() as *const c_char, text.len()) }
     }
 
+    /// `apr_pstrdup`: a copy in the pool.
+    #[inline]
+    pub fn strdup_text(&self, text: CText<'_>) -> *mut c_char {
+        // SAFETY: a C string, which APR copies.
+        unsafe { ffi::apr_pstrdup(self.as_ptr(), text.as_ptr()) }
+    }
+
     /// [`Self::strdup`], lent for the pool's life.
     pub fn cstr(&self, text: &[u8]) -> &CStr {
         // SAFETY: strdup returns a NUL-terminated string that lives as long as the pool.
@@ -126,15 +136,28 @@ pub struct OwnedPool(NonNull<ffi::apr_pool_t>);
 // SAFETY: an unmanaged pool shares nothing with other pools; whoever holds it is alone with it.
 unsafe impl Send for OwnedPool {}
 
+/// Empty pools for the next who needs one: making a pool costs more than most of what is done with it.
+static SPARE: Mutex<Vec<OwnedPool>> = Mutex::new(Vec::new());
+/// As many empty pools are kept at most; each is the 8 KiB that APR takes for a pool.
+const SPARES: usize = 16;
+
 impl OwnedPool {
-    /// Makes an empty pool, or `None` when memory is exhausted.
+    /// An empty pool, or `None` when memory is exhausted.
     pub fn new() -> Option<Self> {
+        let spare = SPARE.lock().pop();
+        spare.or_else(Self::make)
+    }
+
+    fn make() -> Option<Self> {
         let mut raw = std::ptr::null_mut();
-        // SAFETY: plain creation; no parent, no abort function, its own allocator.
+        // SAFETY: plain creation; no parent, no abort function, its own allocator, which gives back to
+        // the system what a pool that is cleared had beyond its first piece.
         unsafe {
             ffi::apr_pool_create_unmanaged_ex(&mut raw, None, std::ptr::null_mut());
+            let pool = NonNull::new(raw)?;
+            ffi::apr_allocator_max_free_set(ffi::apr_pool_allocator_get(raw), 1);
+            Some(Self(pool))
         }
-        NonNull::new(raw).map(Self)
     }
 }
 
@@ -149,7 +172,16 @@ impl std::ops::Deref for OwnedPool {
 
 impl Drop for OwnedPool {
     fn drop(&mut self) {
-        // SAFETY: made in `new`, destroyed once.
-        unsafe { ffi::apr_pool_destroy(self.0.as_ptr()) }
+        // SAFETY: made in `make`; either kept, empty, or destroyed once.
+        unsafe {
+            let mut spare = SPARE.lock();
+            if spare.len() < SPARES {
+                ffi::apr_pool_clear(self.0.as_ptr());
+                spare.push(Self(self.0));
+            } else {
+                drop(spare);
+                ffi::apr_pool_destroy(self.0.as_ptr());
+            }
+        }
     }
 }

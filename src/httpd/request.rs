@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_void, CStr};
 
 use super::opaque::opaque;
 use super::server::fields;
-use super::{array, Conn, Finfo, Pool, Server, Table};
+use super::{array, CText, Conn, Finfo, Pool, Server, Table};
 use crate::ffi;
 
 /// The C struct, for those who keep its address in a lease.
@@ -22,8 +22,8 @@ macro_rules! setters {
     };
     (@one $setter:ident => $name:ident : text) => {
         #[doc = concat!("Puts a copy into `", stringify!($name), "`; `None` stores null.")]
-        pub fn $setter(&self, value: Option<&[u8]>) {
-            let copy = value.map_or(std::ptr::null_mut(), |text| self.pool().strdup(text));
+        pub fn $setter(&self, value: Option<CText<'_>>) {
+            let copy = value.map_or(std::ptr::null_mut(), |text| self.pool().strdup_text(text));
             // SAFETY: live; the copy lives as long as the request.
             unsafe { (*self.as_ptr()).$name = copy as _ }
         }
@@ -262,8 +262,8 @@ impl Request {
     }
 
     /// `ap_set_content_type`.
-    pub fn set_content_type(&self, value: &[u8]) {
-        let copy = self.pool().strdup(value);
+    pub fn set_content_type(&self, value: CText<'_>) {
+        let copy = self.pool().strdup_text(value);
         // SAFETY: live; the copy lives as long as the request.
         unsafe { ffi::ap_set_content_type(self.as_ptr(), copy) }
     }
@@ -391,7 +391,7 @@ impl Request {
     pub fn send_interim_response(&self, status: c_int, headers: &[(&CStr, &CStr)]) {
         let table = Table::make(self.pool(), headers.len() as i32);
         for (name, value) in headers {
-            table.add(name, value);
+            table.add(*name, *value);
         }
         // SAFETY: live; the response's own status and headers are put back at once.
         unsafe {

@@ -1,11 +1,9 @@
 //! `apr_table_t`: ordered, multi-valued, with keys that ignore case. (apr_tables.h)
 
 use std::ffi::{c_char, CStr};
-use std::marker::PhantomData;
-use std::ptr::NonNull;
 
 use super::opaque::opaque;
-use super::Pool;
+use super::{CText, Pool};
 use crate::ffi;
 
 opaque! {
@@ -20,37 +18,6 @@ pub type Raw = ffi::apr_table_t;
 pub struct Entry<'a> {
     pub key: &'a CStr,
     pub value: Option<&'a CStr>,
-}
-
-/// A C string that nobody has measured yet: most of those compared are never read further.
-#[derive(Clone, Copy)]
-pub struct Chars<'a>(NonNull<c_char>, PhantomData<&'a CStr>);
-
-impl<'a> Chars<'a> {
-    /// Whether it is this text.
-    #[inline]
-    pub fn is(self, text: &CStr) -> bool {
-        // SAFETY: two C strings.
-        unsafe { libc::strcmp(self.0.as_ptr(), text.as_ptr()) == 0 }
-    }
-
-    /// The string with its length.
-    #[inline]
-    pub fn as_c_str(self) -> &'a CStr {
-        // SAFETY: a C string that lives for 'a.
-        unsafe { CStr::from_ptr(self.0.as_ptr()) }
-    }
-}
-
-impl<'a> From<&'a CStr> for Chars<'a> {
-    #[inline]
-    fn from(text: &'a CStr) -> Self {
-        // SAFETY: a reference is not null.
-        Self(
-            unsafe { NonNull::new_unchecked(text.as_ptr() as *mut c_char) },
-            PhantomData,
-        )
-    }
 }
 
 impl Table {
@@ -76,47 +43,88 @@ impl Table {
         self.raw_entries().iter().map(|entry| Entry {
             // SAFETY: keys are C strings in the table's pool.
             key: unsafe { CStr::from_ptr(entry.key) },
-            value: if entry.val.is_null() {
-                None
-            } else {
-                // SAFETY: likewise the value.
-                Some(unsafe { CStr::from_ptr(entry.val) })
-            },
+            // SAFETY: likewise the value, where it is not null.
+            value: unsafe { super::server::text(entry.val) },
         })
     }
 
     /// Keys and values of the entries in order, without those that have no value.
     #[inline]
-    pub fn pairs(&self) -> impl Iterator<Item = (Chars<'_>, Chars<'_>)> {
-        let chars = |raw: *mut c_char| NonNull::new(raw).map(|raw| Chars(raw, PhantomData));
+    pub fn pairs(&self) -> impl Iterator<Item = (CText<'_>, CText<'_>)> {
         self.raw_entries()
             .iter()
-            .filter_map(move |entry| Some((chars(entry.key)?, chars(entry.val)?)))
+            .filter(|entry| !entry.key.is_null() && !entry.val.is_null())
+            // SAFETY: C strings in the table's pool.
+            .map(|entry| unsafe { (CText::from_raw(entry.key), CText::from_raw(entry.val)) })
     }
 
     /// The entry at a position.
+    #[inline]
     pub fn nth(&self, index: usize) -> Option<Entry<'_>> {
         self.entries().nth(index)
     }
 
-    /// The first value of a key.
-    #[inline]
-    pub fn get(&self, key: &CStr) -> Option<&CStr> {
-        // SAFETY: a live table; the value lives in its pool.
-        unsafe {
-            let value = ffi::apr_table_get(self.as_ptr(), key.as_ptr());
-            if value.is_null() {
-                None
-            } else {
-                Some(CStr::from_ptr(value))
-            }
-        }
+    /// The key at a position.
+    #[inline(always)]
+    pub fn nth_key(&self, index: usize) -> Option<&CStr> {
+        // SAFETY: as above.
+        self.raw_entries()
+            .get(index)
+            .map(|entry| unsafe { CStr::from_ptr(entry.key) })
     }
 
-    /// The entries of a key, in order.
-    pub fn entries_of<'a>(&'a self, key: &'a CStr) -> impl Iterator<Item = Entry<'a>> {
-        self.entries()
-            .filter(move |entry| entry.key.to_bytes().eq_ignore_ascii_case(key.to_bytes()))
+    /// The keys in order, duplicates included.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &CStr> {
+        // SAFETY: as above.
+        self.raw_entries()
+            .iter()
+            .map(|entry| unsafe { CStr::from_ptr(entry.key) })
+    }
+
+    /// The first value of a key.
+    #[inline]
+    pub fn get<'k>(&self, key: impl Into<CText<'k>>) -> Option<&CStr> {
+        // SAFETY: null or a value in the table's pool.
+        unsafe { super::server::text(self.first(key.into())) }
+    }
+
+    /// Whether the key has a value; one that is null counts as absent.
+    #[inline]
+    pub fn contains<'k>(&self, key: impl Into<CText<'k>>) -> bool {
+        !self.first(key.into()).is_null()
+    }
+
+    /// `apr_table_get`; in a table the size of a request's headers a walk is cheaper than its index.
+    #[inline(always)]
+    fn first(&self, key: CText<'_>) -> *const c_char {
+        const FEW: usize = 12;
+        let entries = self.raw_entries();
+        if entries.len() > FEW {
+            // SAFETY: a live table.
+            return unsafe { ffi::apr_table_get(self.as_ptr(), key.as_ptr()) };
+        }
+        for entry in entries {
+            // SAFETY: keys are C strings in the table's pool.
+            if unsafe { CText::from_raw(entry.key) }.eq_ignore_case(key) {
+                return entry.val;
+            }
+        }
+        std::ptr::null()
+    }
+
+    /// The values of a key, in order; null ones are `None`.
+    #[inline]
+    pub fn values_of<'a>(
+        &'a self,
+        key: impl Into<CText<'a>>,
+    ) -> impl Iterator<Item = Option<&'a CStr>> {
+        let key = key.into();
+        self.raw_entries()
+            .iter()
+            // SAFETY: keys are C strings in the table's pool.
+            .filter(move |entry| unsafe { CText::from_raw(entry.key) }.eq_ignore_case(key))
+            // SAFETY: likewise the values.
+            .map(|entry| unsafe { super::server::text(entry.val) })
     }
 
     /// Removes the last entry only, whatever others its key has.
@@ -143,21 +151,24 @@ impl Table {
     }
 
     /// Replaces all entries of a key by one.
-    pub fn set(&self, key: &CStr, value: &CStr) {
+    #[inline]
+    pub fn set<'k, 'v>(&self, key: impl Into<CText<'k>>, value: impl Into<CText<'v>>) {
         // SAFETY: APR copies both into the table's pool.
-        unsafe { ffi::apr_table_set(self.as_ptr(), key.as_ptr(), value.as_ptr()) }
+        unsafe { ffi::apr_table_set(self.as_ptr(), key.into().as_ptr(), value.into().as_ptr()) }
     }
 
     /// Appends an entry.
-    pub fn add(&self, key: &CStr, value: &CStr) {
+    #[inline]
+    pub fn add<'k, 'v>(&self, key: impl Into<CText<'k>>, value: impl Into<CText<'v>>) {
         // SAFETY: APR copies both.
-        unsafe { ffi::apr_table_add(self.as_ptr(), key.as_ptr(), value.as_ptr()) }
+        unsafe { ffi::apr_table_add(self.as_ptr(), key.into().as_ptr(), value.into().as_ptr()) }
     }
 
     /// Removes all entries of a key.
-    pub fn unset(&self, key: &CStr) {
+    #[inline]
+    pub fn unset<'k>(&self, key: impl Into<CText<'k>>) {
         // SAFETY: a live table.
-        unsafe { ffi::apr_table_unset(self.as_ptr(), key.as_ptr()) }
+        unsafe { ffi::apr_table_unset(self.as_ptr(), key.into().as_ptr()) }
     }
 
     /// Removes everything.

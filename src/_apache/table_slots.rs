@@ -1,0 +1,240 @@
+//! The hot slots of `mp_table`, which CPython enters without pyo3's trampoline.
+//!
+//! `len(t)` is a look at one number, and `key in t` a comparison or two; the trampoline around such a slot
+//! costs more than the slot does. So these few C functions take its place. What they need of it they do
+//! themselves: a panic and an error become the thread's exception. They keep no `Py<T>` that could be
+//! dropped while pyo3 does not know the thread for attached (one that Python itself started).
+
+use std::ffi::{c_int, c_void, CStr, CString};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use pyo3::exceptions::{PyKeyError, PyRuntimeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::PyTypeInfo;
+
+use super::table_iterator::{self, What};
+use super::tableobject::TableObject;
+
+/// Puts the functions of this file into the type, which no program has seen yet.
+///
+/// # Errors
+/// MemoryError.
+pub fn install(py: Python<'_>) -> PyResult<()> {
+    let table = py.get_type::<TableObject>().as_type_ptr();
+    // SAFETY: a type that pyo3 has finished, with these tables of slots. Subclasses that Python code
+    // makes later inherit what stands here. Another interpreter of the child does it again, to no effect.
+    unsafe {
+        let mapping = (*table).tp_as_mapping;
+        (*mapping).mp_length = Some(length);
+        (*mapping).mp_subscript = Some(subscript);
+        (*mapping).mp_ass_subscript = Some(assign);
+        let sequence = (*table).tp_as_sequence;
+        (*sequence).sq_length = Some(length);
+        (*sequence).sq_contains = Some(contains);
+        (*table).tp_iter = Some(iterate);
+        if TABLE.swap(table, Ordering::Relaxed).is_null() {
+            NEW.store(
+                (*table).tp_new.map_or(null_mut(), |f| f as *mut c_void),
+                Ordering::Relaxed,
+            );
+            INIT.store(
+                (*table).tp_init.map_or(null_mut(), |f| f as *mut c_void),
+                Ordering::Relaxed,
+            );
+            method(py, table, c"keys", keys)?;
+        }
+        (*table).tp_new = Some(make);
+        (*table).tp_init = Some(fill);
+        ffi::PyType_Modified(table);
+    }
+    Ok(())
+}
+
+/// The type itself, and the functions that pyo3 gave it: they serve subclasses and arguments.
+static TABLE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(null_mut());
+static NEW: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+static INIT: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+
+/// Puts a function in the place of a method without arguments, whose docstring it keeps.
+///
+/// # Safety
+/// The type is finished, and not seen by any program yet.
+unsafe fn method(
+    py: Python<'_>,
+    class: *mut ffi::PyTypeObject,
+    name: &'static CStr,
+    function: ffi::PyCFunction,
+) -> PyResult<()> {
+    // SAFETY: a live type (caller); the definition is never freed.
+    unsafe {
+        let class = class.cast::<ffi::PyObject>();
+        let doc = Borrowed::<PyAny>::from_ptr(py, class)
+            .getattr(name.to_string_lossy().as_ref())?
+            .getattr("__doc__")?
+            .extract::<String>()?;
+        let doc = CString::new(doc)?.into_raw();
+        let definition = Box::leak(Box::new(ffi::PyMethodDef {
+            ml_name: name.as_ptr(),
+            ml_meth: ffi::PyMethodDefPointer {
+                PyCFunction: function,
+            },
+            ml_flags: ffi::METH_NOARGS,
+            ml_doc: doc,
+        }));
+        let class = class.cast::<ffi::PyTypeObject>();
+        let descriptor = ffi::PyDescr_NewMethod(class, definition);
+        let descriptor = Bound::<PyAny>::from_owned_ptr_or_err(py, descriptor)?;
+        if ffi::PyDict_SetItemString((*class).tp_dict, name.as_ptr(), descriptor.as_ptr()) != 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(())
+    }
+}
+
+/// The body of a slot; `failure` tells CPython that an exception is set.
+///
+/// # Safety
+/// CPython calls: the thread is attached.
+#[inline(always)]
+pub unsafe fn slot<R>(failure: R, body: impl FnOnce(Python<'_>) -> PyResult<R>) -> R {
+    // SAFETY: attached (caller).
+    let py = unsafe { Python::assume_attached() };
+    match catch_unwind(AssertUnwindSafe(|| body(py))) {
+        Ok(Ok(value)) => value,
+        Ok(Err(error)) => {
+            error.restore(py);
+            failure
+        }
+        Err(_) => {
+            PyRuntimeError::new_err("BUG: panic in mp_table").restore(py);
+            failure
+        }
+    }
+}
+
+/// The Rust side of an object.
+///
+/// # Safety
+/// `object` is a live `T`, or of a subclass.
+#[inline(always)]
+unsafe fn object<'a, 'py, T>(py: Python<'py>, object: *mut ffi::PyObject) -> Borrowed<'a, 'py, T> {
+    // SAFETY: the caller's promise.
+    unsafe { Borrowed::from_ptr(py, object).cast_unchecked() }
+}
+
+unsafe extern "C" fn make(
+    class: *mut ffi::PyTypeObject,
+    args: *mut ffi::PyObject,
+    kwargs: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls with a type and arguments; `NEW` holds what `install` found.
+    unsafe {
+        if class == TABLE.load(Ordering::Relaxed) {
+            return slot(null_mut(), |py| {
+                Ok(Bound::new(py, TableObject::own()?)?.into_ptr())
+            });
+        }
+        let new: ffi::newfunc = std::mem::transmute(NEW.load(Ordering::Relaxed));
+        new(class, args, kwargs)
+    }
+}
+
+unsafe extern "C" fn fill(
+    table: *mut ffi::PyObject,
+    args: *mut ffi::PyObject,
+    kwargs: *mut ffi::PyObject,
+) -> c_int {
+    // SAFETY: CPython calls with a table and a tuple; `INIT` holds what `install` found.
+    unsafe {
+        if kwargs.is_null() && ffi::PyTuple_GET_SIZE(args) == 0 {
+            return 0;
+        }
+        let init: ffi::initproc = std::mem::transmute(INIT.load(Ordering::Relaxed));
+        init(table, args, kwargs)
+    }
+}
+
+unsafe extern "C" fn length(table: *mut ffi::PyObject) -> ffi::Py_ssize_t {
+    // SAFETY: CPython calls with a table.
+    unsafe {
+        slot(-1, |py| {
+            let table = object::<TableObject>(py, table);
+            Ok(table.get().length(py)? as ffi::Py_ssize_t)
+        })
+    }
+}
+
+unsafe extern "C" fn subscript(
+    table: *mut ffi::PyObject,
+    key: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls with a table and an object.
+    unsafe {
+        slot(null_mut(), |py| {
+            let table = object::<TableObject>(py, table);
+            let key = Borrowed::from_ptr(py, key);
+            match table.get().item(&key)? {
+                Some(value) => Ok(value.into_ptr()),
+                None => {
+                    ffi::PyErr_SetObject(PyKeyError::type_object_raw(py).cast(), key.as_ptr());
+                    Ok(null_mut())
+                }
+            }
+        })
+    }
+}
+
+unsafe extern "C" fn assign(
+    table: *mut ffi::PyObject,
+    key: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+) -> c_int {
+    // SAFETY: CPython calls with a table and objects; a null value means `del`.
+    unsafe {
+        slot(-1, |py| {
+            let table = object::<TableObject>(py, table);
+            let key = Borrowed::from_ptr(py, key);
+            if value.is_null() {
+                table.get().unset(&key)?;
+            } else {
+                table.get().set(&key, &Borrowed::from_ptr(py, value))?;
+            }
+            Ok(0)
+        })
+    }
+}
+
+unsafe extern "C" fn contains(table: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
+    // SAFETY: CPython calls with a table and an object.
+    unsafe {
+        slot(-1, |py| {
+            let table = object::<TableObject>(py, table);
+            Ok(c_int::from(
+                table.get().contains(&Borrowed::from_ptr(py, key))?,
+            ))
+        })
+    }
+}
+
+unsafe extern "C" fn keys(table: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls with a table.
+    unsafe {
+        slot(null_mut(), |py| {
+            let table = object::<TableObject>(py, table);
+            Ok(table.get().key_list(py)?.into_ptr())
+        })
+    }
+}
+
+unsafe extern "C" fn iterate(table: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls with a table.
+    unsafe {
+        slot(null_mut(), |py| {
+            let table = object::<TableObject>(py, table);
+            table_iterator::make(&table, What::Keys)
+        })
+    }
+}
