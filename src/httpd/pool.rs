@@ -101,12 +101,8 @@ impl Pool {
         }
     }
 
-    /// Copies bytes as a NUL-terminated C string into the pool, cut at the first NUL.
+    /// Copies bytes as a NUL-terminated C string into the pool; for C it ends at the first NUL.
     pub fn strdup(&self, text: &[u8]) -> *mut c_char {
-        let text = match memchr::memchr(0, text) {
-            Some(end) => &text[..end],
-            None => text,
-        };
         // SAFETY: APR copies `len` bytes and adds the NUL.
         unsafe { ffi::apr_pstrmemdup(self.as_ptr(), text.as_ptr() as *const c_char, text.len()) }
     }
