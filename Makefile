@@ -20,7 +20,7 @@ PYTEST = .venv/bin/python -m pytest tests
 
 say = @printf '==> %s\n'
 
-.PHONY: help run build version test cargo-test pytest lint bench install uninstall deb clean packages
+.PHONY: help run build version test cargo-test pytest other-pythons lint bench install uninstall deb clean packages
 
 help:
 	@echo 'make run        build, then serve examples/ on http://127.0.0.1:$(PORT)/ until Ctrl-C'
@@ -56,7 +56,7 @@ version:
 packages:
 	@tools/system-packages build
 
-test: test-packages build cargo-test .venv/ready pytest
+test: test-packages build cargo-test .venv/ready pytest other-pythons
 
 .PHONY: test-packages
 test-packages:
@@ -71,6 +71,20 @@ pytest: build .venv/ready
 		printf '==> Testing under the MPM %s\n' $$mpm; \
 		$(PYTEST) --mpm $$mpm || failed="$$failed $$mpm"; \
 	done; [ -z "$$failed" ] || { printf '==> Tests failed under:%s\n' "$$failed"; exit 1; }
+
+# What depends on the version of Python, with the oldest and the newest other one that is found.
+other-pythons: build .venv/ready
+	@pythons=$$(tools/other-pythons | sed -n '1p;$$p' | uniq); \
+	if [ -z "$$pythons" ]; then \
+		echo '==> No other Python with a shared libpython was found: only $(PYO3_PYTHON) is tested'; \
+	fi; \
+	printf '%s' "$$pythons" | while read -r python || [ -n "$$python" ]; do \
+		printf '==> Testing with %s\n' "$$python"; \
+		PYO3_PYTHON=$$python CARGO_TARGET_DIR=$(TARGET_DIR)/other-python \
+			$(CARGO) build --locked --quiet </dev/null || exit 1; \
+		MOD_PYTHON_SO=$(TARGET_DIR)/other-python/debug/libmod_python.so \
+			$(PYTEST) -m every_python --python "$$python" </dev/null || exit 1; \
+	done
 
 .venv/ready: tests/requirements.txt tests/requirements-wsgi.txt
 	$(say) 'Installing the test tools into .venv'

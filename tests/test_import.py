@@ -6,6 +6,8 @@ import pytest
 
 from pyhttpd import Site, client
 
+pytestmark = pytest.mark.every_python
+
 HANDLER = """
     import sys
     from mod_python import apache

@@ -6,6 +6,8 @@ import pytest
 
 from pyhttpd import Site, client
 
+pytestmark = pytest.mark.every_python
+
 # Says where it runs: `sys` tells the interpreters of one child apart.
 WHERE = """
     import json, os, sys, threading

@@ -10,6 +10,8 @@ import pytest
 from pyhttpd import Site, client
 from pyhttpd.install import InstallError, ModPython
 
+pytestmark = pytest.mark.every_python
+
 HANDLER = """
     import sys
     from mod_python import apache

@@ -10,6 +10,8 @@ import pytest
 from pyhttpd import Site, client
 from pyhttpd.site import MTIME
 
+pytestmark = pytest.mark.every_python
+
 HANDLER = """
     from mod_python import apache
 

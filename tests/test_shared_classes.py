@@ -9,6 +9,8 @@ import pytest
 
 from pyhttpd import Site, client, python
 
+pytestmark = pytest.mark.every_python
+
 INTERPRETERS = ("main_interpreter", "one", "two")
 
 HANDLER = """

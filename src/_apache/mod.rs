@@ -1,4 +1,7 @@
 //! What Python imports as `_apache`: the objects of a request and the module's functions.
+//!
+//! All interpreters of a child share the classes, so these are immutable: see
+//! `interpreter::shared_class`. CPython 3.9 has no immutable classes, and no need of them.
 
 pub mod _apachemodule;
 pub mod bytes_room;

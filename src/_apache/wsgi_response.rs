@@ -15,7 +15,14 @@ use crate::httpd::{log, Request};
 use crate::interpreter::GilCell;
 
 /// One answer: what the application announced, and what has been sent.
-#[pyclass(frozen, immutable_type, name = "WsgiResponse", module = "_apache")]
+#[cfg_attr(
+    Py_3_10,
+    pyclass(frozen, immutable_type, name = "WsgiResponse", module = "_apache")
+)]
+#[cfg_attr(
+    not(Py_3_10),
+    pyclass(frozen, name = "WsgiResponse", module = "_apache")
+)]
 pub struct WsgiResponse {
     state: Arc<RequestState>,
     announced: GilCell<Announced>,
