@@ -22,7 +22,14 @@ const BASE_URI: &CStr = c"mod_python.wsgi.base_uri";
 const RELOAD_INTERVAL: i64 = 1_000_000;
 
 /// The WSGI applications of one interpreter.
-#[pyclass(frozen, immutable_type, name = "_WsgiGateway", module = "_apache")]
+#[cfg_attr(
+    Py_3_10,
+    pyclass(frozen, immutable_type, name = "_WsgiGateway", module = "_apache")
+)]
+#[cfg_attr(
+    not(Py_3_10),
+    pyclass(frozen, name = "_WsgiGateway", module = "_apache")
+)]
 pub struct Gateway {
     /// find(req, name) -> the application, or something false
     find: Py<PyAny>,
