@@ -231,7 +231,7 @@ def half_an_installation(home, embedded):
     minor = ".".join(embedded[1].split(".")[:2])
     (home / f"lib/python{minor}").mkdir(parents=True)
     (home / f"lib/python{minor}/os.py").write_text("")
-    return "init_fs_encoding"
+    return "(init_fs_encoding|encodings module)"
 
 
 PROBLEMS = [
