@@ -47,6 +47,10 @@ fn build() -> Result<()> {
         println!("cargo:rustc-link-search=native={}", &flag[2..]);
     }
     println!(
+        "cargo:rustc-env=MOD_PYTHON_C_FLAGS={}",
+        httpd.clang_args.join(" ")
+    );
+    println!(
         "cargo:rustc-env=MOD_PYTHON_EXECUTABLE={}",
         python.executable
     );
