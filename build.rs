@@ -58,10 +58,6 @@ fn build() -> Result<()> {
         "cargo:rustc-env=MOD_PYTHON_PYTHON_VERSION={}",
         python.version
     );
-    println!(
-        "cargo:rustc-env=MOD_PYTHON_APR_LIBS={}",
-        httpd.libs.join(" ")
-    );
     Ok(())
 }
 

@@ -73,7 +73,3 @@ enum mp_constants {
     MP_AP_FILTER_ERROR = AP_FILTER_ERROR,
     MP_AP_NOBODY_WROTE = AP_NOBODY_WROTE
 };
-
-/* The C compiler's answers that the tests compare ffi/macros.rs with. */
-static const char mp_server_basearch[] = AP_SERVER_BASEREVISION;
-static const apr_size_t mp_sizeof_request_rec = sizeof(request_rec);

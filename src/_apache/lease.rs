@@ -45,7 +45,7 @@ unsafe impl Sync for Gate {}
 
 /// The gate's state around a nested callback.
 #[must_use]
-struct Entered {
+pub struct Entered {
     owner: usize,
     nested: u32,
 }
@@ -73,8 +73,10 @@ impl Gate {
     ///
     /// A callback inside an operation of this thread (a filter inside a write) lends the objects on to
     /// the Python code it runs.
+    ///
+    /// Every call is followed by one of [`Self::leave`]; see [`Self::during`].
     #[inline]
-    fn enter(&self, _py: Python<'_>) -> Entered {
+    pub fn enter(&self, _py: Python<'_>) -> Entered {
         self.depth.set(self.depth.get() + 1);
         Entered {
             owner: self.owner.replace(0),
@@ -97,7 +99,7 @@ impl Gate {
 
     /// The callback returns to httpd; waits for operations that other threads have begun.
     #[inline]
-    fn leave(&self, py: Python<'_>, entered: &Entered) {
+    pub fn leave(&self, py: Python<'_>, entered: &Entered) {
         while self.owner.get() != 0 {
             self.wait(py);
         }

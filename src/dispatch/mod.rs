@@ -7,6 +7,7 @@ pub mod cleanup;
 pub mod connection;
 pub mod error;
 pub mod filter;
+pub mod guest;
 pub mod include;
 pub mod interpreter_for;
 pub mod request;

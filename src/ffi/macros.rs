@@ -1,4 +1,4 @@
-//! httpd's and APR's function-like macros, retyped once; `tests` compares each with C's own answer.
+//! httpd's and APR's function-like macros, retyped once; `macros_tests.rs` compares each with C's own answer.
 
 use super::*;
 use std::os::raw::{c_char, c_int, c_void};
@@ -172,7 +172,7 @@ pub unsafe fn bucket_read(
     }
 }
 
-const APR_ENOTIMPL_STATUS: apr_status_t = 70023;
+pub(super) const APR_ENOTIMPL_STATUS: apr_status_t = 70023;
 
 /// `apr_bucket_split`.
 ///

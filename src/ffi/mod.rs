@@ -17,7 +17,7 @@ include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 
 mod macros;
 #[cfg(test)]
-mod macros_test;
+mod macros_tests;
 #[cfg(test)]
 pub mod outside_httpd;
 pub use macros::*;

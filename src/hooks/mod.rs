@@ -2,6 +2,7 @@
 
 mod auth;
 mod connection;
+mod exports;
 mod filter;
 mod include;
 mod process;
@@ -89,6 +90,7 @@ pub unsafe extern "C" fn register(pool: *mut ffi::apr_pool_t) {
             filter::register(name, is_input);
         });
         filter::register_dynamic();
+        exports::register();
         // SAFETY: httpd's configuration pool.
         auth::register(unsafe { crate::httpd::Pool::from_raw(pool) });
     });

@@ -28,6 +28,13 @@ unsafe impl Send for Interpreter {}
 // SAFETY: as above; `callback` is guarded by the GIL.
 unsafe impl Sync for Interpreter {}
 
+impl Interpreter {
+    /// CPython's own handle of it.
+    pub fn state(&self) -> *mut ffi::PyInterpreterState {
+        self.state
+    }
+}
+
 struct Registry {
     by_name: HashMap<CString, &'static Interpreter>,
     count: usize,

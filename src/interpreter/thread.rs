@@ -20,6 +20,8 @@ thread_local! {
     static STATES: RefCell<Vec<*mut ffi::PyThreadState>> = const { RefCell::new(Vec::new()) };
     /// What this thread is attached to, through us.
     static CURRENT: Cell<Current> = const { Cell::new(Current::NONE) };
+    /// What this thread was attached to before each [`acquire`] that it has not released.
+    static OUTER: RefCell<Vec<Current>> = const { RefCell::new(Vec::new()) };
     /// What [`go`] is to run: a `&mut dyn FnMut(Python)` in two words.
     static JOB: Cell<Option<[*mut c_void; 2]>> = const { Cell::new(None) };
 }
@@ -166,6 +168,41 @@ pub fn enter<R>(interpreter: &'static Interpreter, body: impl FnOnce(Python<'_>)
         // The GIL is given back before the panic goes on to the guard at the C boundary.
         Err(panic) => std::panic::resume_unwind(panic),
     }
+}
+
+/// Attaches this thread to an interpreter until [`release`]: for C code, which cannot hand over a closure.
+pub fn acquire(interpreter: &'static Interpreter) {
+    let state = state(interpreter);
+    let outer = CURRENT.replace(Current {
+        state,
+        interpreter: Some(interpreter),
+    });
+    // SAFETY: as in `enter`.
+    unsafe {
+        if outer.state.is_null() {
+            ffi::PyEval_RestoreThread(state);
+        } else if outer.state != state {
+            ffi::PyThreadState_Swap(state);
+        }
+    }
+    OUTER.with_borrow_mut(|held| held.push(outer));
+}
+
+/// Goes back to what this thread was attached to before the latest [`acquire`]; false without one.
+pub fn release() -> bool {
+    let Some(outer) = OUTER.with_borrow_mut(Vec::pop) else {
+        return false;
+    };
+    let state = CURRENT.replace(outer).state;
+    // SAFETY: `acquire` attached with `state`, and everything entered since was left again.
+    unsafe {
+        if outer.state.is_null() {
+            ffi::PyEval_SaveThread();
+        } else if outer.state != state {
+            ffi::PyThreadState_Swap(outer.state);
+        }
+    }
+    true
 }
 
 /// Runs `body` inside [`go`].

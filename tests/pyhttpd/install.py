@@ -63,11 +63,11 @@ class Httpd:
             tuple(int(part) for part in version.groups()),
         )
 
-    def build(self, source: pathlib.Path, directory: pathlib.Path) -> pathlib.Path:
+    def build(self, source: pathlib.Path, directory: pathlib.Path, *flags: str) -> pathlib.Path:
         """Compile a C module with apxs in `directory`; returns the shared object."""
         shutil.copy(str(source), str(directory))
         done = subprocess.run(
-            [self.apxs, "-c", source.name],
+            [self.apxs, "-c", *flags, source.name],
             cwd=str(directory),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
