@@ -175,12 +175,16 @@ def test_nothing_is_left(make_server, mpm, mod_python):
         pytest.skip("one child must answer all; the threaded MPMs do more")
     server = make_server(SITE)
     server.start()
-    # Until every thread has its state and every cache its entries.
+    # Threads get their state and caches their entries at some time or other, more so on a busy
+    # machine; a leak grows with the requests, in every round.
     spend(server, 3000)
-    blocks_before, memory_before = blocks(server), resident(server)
-    spend(server, REQUESTS)
-    blocks_after, memory_after = blocks(server), resident(server)
-    # Caches of CPython itself move by a few blocks and pages; a leak grows with the requests.
-    assert blocks_after - blocks_before < 150, (blocks_before, blocks_after)
-    assert memory_after - memory_before < 256 + REQUESTS // 50, (memory_before, memory_after)
+    rounds = []
+    for _ in range(4):
+        before = blocks(server), resident(server)
+        spend(server, REQUESTS)
+        rounds.append((blocks(server) - before[0], resident(server) - before[1]))
+        if rounds[-1][0] < 100 and rounds[-1][1] < 256:
+            break
+    else:
+        raise AssertionError(f"each round of {REQUESTS} left (blocks, KiB) {rounds}")
     assert server.lost_children() == set()
