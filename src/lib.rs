@@ -26,6 +26,7 @@
 pub mod _apache;
 pub mod _psp;
 pub mod config;
+pub mod cookies;
 pub mod dispatch;
 pub mod ffi;
 pub mod forms;
@@ -33,3 +34,4 @@ pub mod hooks;
 pub mod httpd;
 pub mod interpreter;
 pub mod mod_python;
+pub mod session_file;

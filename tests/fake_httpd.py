@@ -2,10 +2,12 @@
 
 import fcntl
 import os
-import sys
+import re
 import threading
 import time
 import types
+
+from mod_python import Cookie
 
 
 class Table:
@@ -86,6 +88,12 @@ def next_request(req, **more):
     return again
 
 
+def session_id(req, name):
+    """What _apache._session_id finds."""
+    cookie = Cookie.get_cookie(req, name)
+    return cookie.value if cookie and re.fullmatch("[0-9a-f]{32}", cookie.value) else None
+
+
 def fake_apache(lock_file):
     """A module _apache whose locks exclude threads and processes that share lock_file."""
     module = types.ModuleType("_apache")
@@ -111,15 +119,17 @@ def fake_apache(lock_file):
         with guard:
             os.close(module.held.pop(name))
 
+    class RequestLock:
+        def __init__(self, req, key):
+            acquire(key)
+            self.key = key
+
+        def __del__(self):
+            release(self.key)
+
     module._global_lock = lambda server, key, index=-1: acquire(str(index))
     module._global_unlock = lambda server, key, index=-1: release(str(index))
-    module._request_lock = lambda req, key: acquire(key)
-    module._request_unlock = lambda req, key: release(key)
+    module._request_lock = RequestLock
+    module._session_id = session_id
     module.log_error = lambda message, level=3, server=None: module.logged.append((level, message))
-    return module
-
-
-def install(lock_file):
-    """Put a fake _apache where `import _apache` finds it."""
-    module = sys.modules["_apache"] = fake_apache(lock_file)
     return module

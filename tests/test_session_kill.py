@@ -136,7 +136,7 @@ def soak(open_session, kills):
 @pytest.mark.parametrize("name", ["FileSession", "DbmSession"])
 @pytest.mark.parametrize("serializer", ["pickle", "json"])
 def test_kill(directory, monkeypatch, name, serializer):
-    monkeypatch.setitem(sys.modules, "_apache", fake_httpd.fake_apache(directory / "lock"))
+    monkeypatch.setattr(Session, "_apache", fake_httpd.fake_apache(directory / "lock"))
 
     def open_session(sid=0):
         return getattr(Session, name)(
@@ -149,5 +149,5 @@ def test_kill(directory, monkeypatch, name, serializer):
 
 @pytest.mark.parametrize("module", ATOMIC, ids=lambda m: m.__name__)
 def test_kill_with_dbmtype(directory, monkeypatch, module):
-    monkeypatch.setitem(sys.modules, "_apache", fake_httpd.fake_apache(directory / "lock"))
+    monkeypatch.setattr(Session, "_apache", fake_httpd.fake_apache(directory / "lock"))
     soak(opener(Session.DbmSession, directory, dbmtype=module), kills=40)

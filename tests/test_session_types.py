@@ -33,7 +33,8 @@ def tmp_path():
 @pytest.fixture(autouse=True)
 def apache(tmp_path, monkeypatch):
     module = fake_httpd.fake_apache(tmp_path / "lock")
-    monkeypatch.setitem(sys.modules, "_apache", module)
+    monkeypatch.setattr(Session, "_apache", module)
+    monkeypatch.setattr(Session, "_types", {})
     # Cleanups only where a test wants them.
     monkeypatch.setattr(Session, "CLEANUP_CHANCE", 1 << 60)
     monkeypatch.setattr(Session.MemorySession, "sdict", {})
@@ -407,7 +408,6 @@ def test_type_for_mpm(apache, monkeypatch, where, threaded, forked, daemons, nam
 
     monkeypatch.setitem(sys.modules, "mod_python.apache", codes)
     monkeypatch.setattr(mod_python, "apache", codes, raising=False)
-    monkeypatch.setattr(Session, "_default", {})
     apache.mpm_query = {2: threaded, 3: forked, 12: daemons}.get
     assert type(Session.Session(Request(**where))).__name__ == name
 
@@ -460,6 +460,24 @@ def test_locked_until_gone(apache, where, kind):
     assert list(apache.held) == [s.id()]
     del s
     assert apache.held == {}
+
+
+def test_own_locking_is_told_of_the_end():
+    calls = []
+
+    class Mine(Session.BaseSession):
+        def lock(self):
+            calls.append("lock")
+            self._locked = 1
+
+        def unlock(self):
+            calls.append("unlock")
+            self._locked = 0
+
+    s = Mine(Request())
+    assert calls == ["lock"]
+    del s
+    assert calls == ["lock", "unlock"]
 
 
 def test_without_lock(apache, where, kind):
@@ -744,12 +762,26 @@ def test_file_format(where, tmp_path):
     path = stored(tmp_path, s.id())
     data = path.read_bytes()
     assert data[:2] == b"\x80\x02"
-    assert pickle.loads(data) == {
+    state = {
         "_data": {"a": 1},
         "_created": s.created(),
         "_accessed": s.last_accessed(),
         "_timeout": 1800,
     }
+    # The layout is for us; the original takes what it knows.
+    assert pickle.loads(data) == {"_layout": 2, **state}
+    for size in (50, 5, 200, 3900, 0):
+        s["a"] = "x" * size
+        s.save()
+        with path.open("rb") as file:
+            state["_data"] = {"a": "x" * size}
+            assert pickle.load(file) == {"_layout": 2, **state}
+    s["a"] = "x" * 5000
+    s.save()
+    with path.open("rb") as file:
+        state["_data"] = {"a": "x" * 5000}
+        assert pickle.load(file) == state
+        assert file.read() == b""
     assert not stat.S_IMODE(path.stat().st_mode) & 0o007
     directories = [p for p in (tmp_path / "mp_sess").iterdir() if p.is_dir()]
     assert sorted(p.name for p in directories) == [f"{n:02x}" for n in range(256)]
@@ -1010,3 +1042,36 @@ def test_light_until_used():
     }
     assert not modules & heavy
     assert {*TYPES, "Session", "tempdir"} <= names
+
+
+def test_plain_files_of_all_sizes(where, tmp_path):
+    """Files as the original writes them are taken over, and plain when they are large."""
+    for size in (0, 10, 3900, 4090, 4096, 4097, 5000, 9000):
+        put(
+            Session.FileSession,
+            tmp_path,
+            pickle.dumps(dict(STATE, _data={"a": "y" * size}, _accessed=time.time()), 2),
+        )
+        for more in (0, 1, 5000, 3):
+            s = Session.FileSession(Request(**where), sid=SID)
+            assert len(s["a"]) == size
+            s["a"] = "z" * (size := more)
+            s.save()
+            del s
+            with stored(tmp_path, SID).open("rb") as file:
+                assert pickle.load(file)["_data"] == {"a": "z" * more}
+
+
+def test_changed_serializer(where):
+    (sid,) = make(Session.FileSession, where, 1)
+    for how in ("json", "pickle", "json", "json", "pickle"):
+        where["mod_python__session__serializer"] = "pickle"
+        s = Session.FileSession(Request(**where), sid=sid)
+        assert not s.is_new()
+        where["mod_python__session__serializer"] = how
+        s._options = Session._options.of(Request(**where))
+        s["how"] = how
+        s.save()
+        del s
+        where["mod_python__session__serializer"] = "pickle"
+        assert Session.FileSession(Request(**where), sid=sid)["how"] == how

@@ -11,6 +11,11 @@ cookie has to be signed.
 import re
 import time
 
+try:
+    from _apache import _add_cookie, _cookie_pairs
+except ImportError:  # outside httpd, where this module does the same by itself
+    _add_cookie = _cookie_pairs = None
+
 __all__ = [
     "Cookie",
     "CookieError",
@@ -33,22 +38,14 @@ _scan = re.compile(r'[ ,]*([^;= ]+) *=? *("[^"\\]*(?:\\.[^"\\]*)*"|[^;]*)\s*;?')
 
 
 def _pairs(s):
-    """List of pieces of a ``Cookie`` header, each a name, anything, and a value."""
-    # What browsers send needs no regular expression: "; " between the pairs, and none of the
-    # characters to which the grammar gives a meaning.  Same result at half the price.
-    if not isinstance(s, str):
+    """List of (name, value) in the text of a ``Cookie`` header."""
+    if _cookie_pairs is not None:
+        pairs = _cookie_pairs(s)
+        if pairs is not None:
+            return pairs
+    elif not isinstance(s, str):
         raise TypeError("a cookie header must be str, not %r" % type(s).__name__)
-    pieces = s.split("; ")
-    if (
-        s.count(";") == s.count(" ") == len(pieces) - 1
-        and '"' not in s
-        and "," not in s
-        and "$" not in s
-        and "; =" not in s
-        and s[:1] != "="
-    ):
-        return [piece.partition("=") for piece in pieces if piece]
-    return [(name, "=", value) for name, value in _scan(s) if name[0] != "$"]
+    return [pair for pair in _scan(s) if pair[0][0] != "$"]
 
 
 _unsafe_value = re.compile(r"[\x00-\x08\x0a-\x1f\x7f;]").search
@@ -270,14 +267,14 @@ class Cookie(metaclass=metaCookie):
         found = {}
         if cls.__init__ is Cookie.__init__:
             new = cls.__new__
-            for name, _, value in _pairs(s):
+            for name, value in _pairs(s):
                 if names is None or name in names:
                     found[name] = cookie = new(cls)  # what __init__ does, at half its price
                     cookie.name = name
                     cookie.value = value
                     cookie._attrs = cookie._data = None
         else:
-            for name, _, value in _pairs(s):
+            for name, value in _pairs(s):
                 if names is None or name in names:
                     found[name] = cls(name, value)
         return found
@@ -477,15 +474,14 @@ def add_cookie(req, cookie, value="", **kw):
     The first cookie also keeps caches from storing the ``Set-Cookie`` headers.  A cookie that
     cannot be sent raises CookieError before any header is touched.
     """
-    if isinstance(cookie, Cookie):
-        text = str(cookie)
-    else:
-        for key in kw:
-            if key not in _PLAIN:
-                text = str(Cookie(cookie, value, **kw))
-                break
-        else:  # nothing to convert, so no object is needed
-            text = _header(cookie, value, kw)
+    if _add_cookie is not None:
+        if type(cookie) is Cookie:
+            added = _add_cookie(req, cookie.name, cookie.value, cookie._attrs, True)
+        else:
+            added = _add_cookie(req, cookie, value, kw, False)
+        if added:
+            return
+    text = str(cookie if isinstance(cookie, Cookie) else Cookie(cookie, value, **kw))
     headers = req.headers_out
     if "Set-Cookie" not in headers:
         headers.add("Cache-Control", 'no-cache="set-cookie"')

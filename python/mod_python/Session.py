@@ -16,6 +16,11 @@ from itertools import count
 from mod_python import Cookie
 from mod_python._session import options as _options
 
+try:
+    import _apache
+except ImportError:
+    _apache = None  # outside httpd: to be read, not used
+
 COOKIE_NAME = "pysid"
 DFT_TIMEOUT = 1800  # seconds
 DFT_LOCK = True
@@ -63,6 +68,11 @@ def __dir__():
     return sorted({*globals(), *_ELSEWHERE, "tempdir"})
 
 
+def _unlock_at_the_end(session):
+    if session._locked:
+        session.unlock()
+
+
 class BaseSession(dict):
     """What all sessions have in common; a subclass says where they are kept.
 
@@ -75,24 +85,29 @@ class BaseSession(dict):
     and do_cleanup(), which removes expired sessions.
     """
 
+    _new = 1
+    _created = _accessed = _timeout = 0
+    _locked = _invalid = 0
+
     def __init__(self, req, sid=None, secret=None, lock=1, timeout=0):
+        self._begin(req, sid, secret, lock, timeout, _options.of(req))
+
+    def _begin(self, req, sid, secret, lock, timeout, options):
+        """What __init__ does; subclasses with another order of arguments call it."""
         self._req = req
-        self._sid = None
         self._secret = secret
         self._lock = lock
-        self._new = 1
-        self._created = self._accessed = self._timeout = 0
-        self._locked = self._invalid = 0
-        self._options = _options.base(req)
-
+        self._options = options
         if sid:
             if not isinstance(sid, str) or not validate_sid_re.fullmatch(sid):
                 raise ValueError("Invalid Session ID: sid=%s" % sid)
+        elif secret:
+            sid = self._sid_of_signed_cookie()
         else:
-            sid = self._sid_of_cookie()
+            sid = _apache._session_id(req, options.cookie_name or COOKIE_NAME)
+        self._sid = sid
         self.init_lock()
         if sid:
-            self._sid = sid
             self.lock()
             if self.load():
                 self._new = 0
@@ -109,20 +124,20 @@ class BaseSession(dict):
         if not next(_sessions_made) % CLEANUP_CHANCE:
             self.cleanup()
 
-    def __del__(self):
-        if getattr(self, "_locked", 0):
-            self.unlock()
+    def __init_subclass__(cls, **kw):
+        super().__init_subclass__(**kw)
+        # Our own lock ends with the object; another one has to be told.
+        if cls.unlock is not BaseSession.unlock and "__del__" not in cls.__dict__:
+            cls.__del__ = _unlock_at_the_end
 
     def _cookie_name(self):
         return self._options.cookie_name or COOKIE_NAME
 
-    def _sid_of_cookie(self):
-        """The session id that the client sent; None if there is none that could be ours."""
-        name = self._cookie_name()
-        if self._secret:
-            cookie = Cookie.get_cookie(self._req, name, Cookie.SHA256Cookie, secret=self._secret)
-        else:
-            cookie = Cookie.get_cookie(self._req, name)
+    def _sid_of_signed_cookie(self):
+        """The session id in the cookie that we signed; None if there is none."""
+        cookie = Cookie.get_cookie(
+            self._req, self._cookie_name(), Cookie.SHA256Cookie, secret=self._secret
+        )
         if cookie and validate_sid_re.fullmatch(cookie.value):
             return cookie.value
         return None
@@ -161,18 +176,14 @@ class BaseSession(dict):
     def lock(self):
         """Wait until no other request has this session; nothing if it is locked, or lock=0."""
         if self._lock and not self._locked:
-            import _apache
-
-            _apache._request_lock(self._req, self._sid)
+            self._held = _apache._request_lock(self._req, self._sid)
             self._locked = 1
 
     def unlock(self):
         """Let other requests have this session; nothing if it is not locked."""
         if self._locked:
-            import _apache
-
             self._locked = 0
-            _apache._request_unlock(self._req, self._sid)
+            self._held = None
 
     def load(self):
         """Read the session from its storage; 0 if it is not there or expired, else 1."""
@@ -249,19 +260,28 @@ class BaseSession(dict):
 
 def _type_for_mpm():
     """Memory where all requests meet in one process, else the database."""
-    if "type" not in _default:
-        from _apache import mpm_query
+    from mod_python import apache
 
-        from mod_python import apache
-
-        one_process = mpm_query(apache.AP_MPMQ_IS_THREADED) and (
-            not mpm_query(apache.AP_MPMQ_IS_FORKED) or mpm_query(apache.AP_MPMQ_MAX_DAEMONS) == 1
-        )
-        _default["type"] = "MemorySession" if one_process else "DbmSession"
-    return _default["type"]
+    query = _apache.mpm_query
+    one_process = query(apache.AP_MPMQ_IS_THREADED) and (
+        not query(apache.AP_MPMQ_IS_FORKED) or query(apache.AP_MPMQ_MAX_DAEMONS) == 1
+    )
+    return "MemorySession" if one_process else "DbmSession"
 
 
-_default = {}
+_types = {}
+
+
+def _type_of(name):
+    """The class of a session_type, None for the default; Exception if there is no such type."""
+    if name is None:
+        cls = _type_of(_type_for_mpm())
+    elif name.endswith("Session") and name in _ELSEWHERE:
+        cls = globals().get(name) or __getattr__(name)
+    else:
+        raise Exception("Unknown session type %s" % name)
+    _types[name] = cls
+    return cls
 
 
 def Session(req, sid=0, secret=None, timeout=0, lock=1):
@@ -269,8 +289,8 @@ def Session(req, sid=0, secret=None, timeout=0, lock=1):
     mod_python.session.session_type names, else MemorySession if httpd runs as one process with
     threads and DbmSession if not.  Exception for an unknown type.
     """
-    name = _options.base(req).session_type or _type_for_mpm()
-    if not name.endswith("Session") or name not in _ELSEWHERE:
-        raise Exception("Unknown session type %s" % name)
-    cls = globals().get(name) or __getattr__(name)
+    name = _options.of(req).session_type
+    cls = _types.get(name) or _type_of(name)
+    if name == "MemorySession" or name == "FileSession":
+        return cls(req, sid, secret, timeout, lock)
     return cls(req, sid=sid, secret=secret, timeout=timeout, lock=lock)

@@ -4,18 +4,20 @@ use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
+use super::configured::Configured;
 use super::connobject::ConnObject;
 use super::filterobject::FilterObject;
 use super::finfoobject::FileInfo;
 use super::hlistobject::HList;
 use super::requestobject::RequestObject;
 use super::serverobject::ServerObject;
+use super::sessionfileobject::SessionFile;
 use super::tableobject::TableObject;
 use super::wsgi_gateway::Gateway;
 use super::wsgi_response::WsgiResponse;
 use super::{
     child_cleanup, config_tree as tree, errors, file_stamp, forms, global_lock, importing,
-    parse_qs, request_lock, request_options, table_iterator, table_slots, text,
+    parse_qs, request_cookies, request_lock, request_options, table_iterator, table_slots, text,
 };
 use crate::httpd::{constants, finfo, log, mpm, Error};
 use crate::interpreter::{registry, thread};
@@ -151,6 +153,8 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add("SERVER_RETURN", errors::server_return(py))?;
     module.add("table", py.get_type::<TableObject>())?;
+    module.add("_Configured", py.get_type::<Configured>())?;
+    module.add("_SessionFile", py.get_type::<SessionFile>())?;
     for class in [
         py.get_type::<RequestObject>(),
         py.get_type::<ConnObject>(),
@@ -182,8 +186,10 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(global_lock::_global_lock, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_trylock, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_unlock, module)?)?;
+    module.add_function(wrap_pyfunction!(request_cookies::_cookie_pairs, module)?)?;
+    module.add_function(wrap_pyfunction!(request_cookies::_session_id, module)?)?;
+    module.add_function(wrap_pyfunction!(request_cookies::_add_cookie, module)?)?;
     module.add_function(wrap_pyfunction!(request_lock::_request_lock, module)?)?;
-    module.add_function(wrap_pyfunction!(request_lock::_request_unlock, module)?)?;
     module.add_function(wrap_pyfunction!(parse_qs::parse_qs, module)?)?;
     module.add_function(wrap_pyfunction!(parse_qs::parse_qsl, module)?)?;
     forms::register(module)?;
@@ -194,6 +200,7 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(request_options::_debug, module)?)?;
     module.add_function(wrap_pyfunction!(request_options::_get_post_head, module)?)?;
     module.add_function(wrap_pyfunction!(file_stamp::_file_stamp, module)?)?;
+    module.add_function(wrap_pyfunction!(file_stamp::_file_id, module)?)?;
     for (name, value) in constants::ALL {
         module.add(*name, *value)?;
     }

@@ -1,4 +1,4 @@
-//! `_apache._file_stamp`: whether a file is still the one that was read.
+//! `_apache._file_stamp` and `_file_id`: whether a file is still the one that was read or opened.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -39,4 +39,17 @@ pub fn of(path: &Bound<'_, PyAny>) -> PyResult<Option<u64>> {
             (hash ^ fact).wrapping_mul(0x0100_0000_01b3).rotate_left(23)
         }),
     ))
+}
+
+/// _file_id(path) -> int or None
+///
+/// A number for the file that has this name now: made of its device and inode. None if there is none.
+#[pyfunction]
+#[pyo3(signature = (path, /))]
+pub fn _file_id(path: &Bound<'_, PyAny>) -> PyResult<Option<u64>> {
+    let name = text::encode(path)?;
+    let status = std::fs::metadata(OsStr::from_bytes(&name));
+    Ok(status
+        .ok()
+        .map(|file| file.ino() ^ file.dev().rotate_left(48)))
 }

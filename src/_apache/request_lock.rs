@@ -1,4 +1,4 @@
-//! `_apache._request_lock` and `_request_unlock`: global locks that belong to a request, for sessions.
+//! `_apache._request_lock`: global locks that belong to a request, for sessions.
 //!
 //! A request, with its sub-requests and redirects, may take one lock several times, and locks of several
 //! keys although two keys can share a lock. What it holds is given back when its handlers are done, at the
@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::{PyTimeoutError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 
 use super::global_lock::hash_of;
@@ -40,30 +40,28 @@ fn initial(r: &Request) -> &Request {
     r
 }
 
-fn state<'a>(req: &'a Bound<'_, PyAny>) -> PyResult<&'a Arc<RequestState>> {
-    match req.cast::<RequestObject>() {
-        Ok(object) => Ok(&object.get().state),
-        Err(_) => Err(PyTypeError::new_err(
-            "First argument must be a request object",
-        )),
-    }
-}
-
 #[cold]
 fn refused(error: Error) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
-/// Waits until the request has the lock of a key.
+/// _request_lock(req, key) -> a lock, held until the object is gone
 ///
-/// Raises ValueError when the operating system refuses, and TimeoutError when the request holds another
+/// Waits until the request has the lock of a key. Raises ValueError when the operating system refuses, and TimeoutError when the request holds another
 /// lock already and would have to wait for more than 10 seconds: two requests that take the same two locks
 /// crosswise would wait for each other.
 #[pyfunction]
-pub fn _request_lock(req: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> PyResult<()> {
+#[pyo3(signature = (req, key, /))]
+pub fn _request_lock(
+    req: &Bound<'_, RequestObject>,
+    key: &Bound<'_, PyAny>,
+) -> PyResult<RequestLock> {
     let py = req.py();
     let lock = Lock::keyed(hash_of(key)?);
-    let owner = state(req)?.with(py, |r| RequestState::of(initial(r)).clone())?;
+    let owner = req
+        .get()
+        .state
+        .with(py, |r| RequestState::of(initial(r)).clone())?;
     // SAFETY: replacing a weak reference runs no Python.
     let previous = unsafe {
         owner.conn.lock_owner.with(py, |known| {
@@ -77,7 +75,7 @@ pub fn _request_lock(req: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> PyResult
         release_all(&previous, py);
     }
     if count_up(&owner, py, lock) {
-        return Ok(());
+        return Ok(RequestLock { owner, lock });
     }
     // SAFETY: looking runs no Python.
     let highest = unsafe {
@@ -85,14 +83,17 @@ pub fn _request_lock(req: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> PyResult
             .locks
             .with(py, |held| held.iter().map(|held| held.lock).max())
     };
-    if highest < Some(lock) {
-        // Everybody who waits here without limit holds only lower locks: nobody waits in a circle.
-        detach(py, || lock.lock()).map_err(refused)?;
-    } else if !detach(py, || try_for(PATIENCE, || lock.trylock())).map_err(refused)? {
-        return Err(PyTimeoutError::new_err(
-            "another request has held a lock for 10 seconds that is needed besides the one held already; \
-             open the sessions of a request in one order everywhere, or unlock one first",
-        ));
+    // Free nearly always, and then the GIL need not be given away.
+    if !lock.trylock().map_err(refused)? {
+        if highest < Some(lock) {
+            // Everybody who waits here without limit holds only lower locks: nobody waits in a circle.
+            detach(py, || lock.lock()).map_err(refused)?;
+        } else if !detach(py, || try_for(PATIENCE, || lock.trylock())).map_err(refused)? {
+            return Err(PyTimeoutError::new_err(
+                "another request has held a lock for 10 seconds that is needed besides the one held \
+                 already; open the sessions of a request in one order everywhere, or unlock one first",
+            ));
+        }
     }
     // SAFETY: pushing runs no Python.
     unsafe {
@@ -100,7 +101,7 @@ pub fn _request_lock(req: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> PyResult
             .locks
             .with(py, |held| held.push(Held { lock, count: 1 }))
     };
-    Ok(())
+    Ok(RequestLock { owner, lock })
 }
 
 /// Tries until it works or the time is over.
@@ -133,41 +134,51 @@ fn count_up(owner: &RequestState, py: Python<'_>, lock: Lock) -> bool {
     }
 }
 
-/// Gives the lock of a key back; nothing if the request does not hold it any more.
-#[pyfunction]
-pub fn _request_unlock(req: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = req.py();
-    let lock = Lock::keyed(hash_of(key)?);
-    let Ok(owner) = state(req)?.with(py, |r| RequestState::of(initial(r)).clone()) else {
-        return Ok(()); // the request is over, and its locks with it
-    };
-    // SAFETY: counting runs no Python.
-    let is_last = unsafe {
-        owner.locks.with(py, |held| {
-            let Some(at) = held.iter().position(|held| held.lock == lock) else {
-                return false;
-            };
-            held[at].count -= 1;
-            let is_last = held[at].count == 0;
-            if is_last {
-                held.swap_remove(at);
-            }
-            is_last
-        })
-    };
-    if is_last {
-        lock.unlock().map_err(refused)?;
+/// A lock that a request has, until the last reference to this object is gone.
+///
+/// If the request is over before, or its handlers are done, the lock is gone before.
+#[pyclass(frozen, immutable_type, name = "_RequestLock", module = "_apache")]
+pub struct RequestLock {
+    owner: Arc<RequestState>,
+    lock: Lock,
+}
+
+impl Drop for RequestLock {
+    fn drop(&mut self) {
+        // SAFETY: CPython destroys its objects under the GIL.
+        let py = unsafe { Python::assume_attached() };
+        // SAFETY: counting runs no Python.
+        let is_last = unsafe {
+            self.owner.locks.with(py, |held| {
+                let Some(at) = held.iter().position(|held| held.lock == self.lock) else {
+                    return false;
+                };
+                held[at].count -= 1;
+                let is_last = held[at].count == 0;
+                if is_last {
+                    held.swap_remove(at);
+                }
+                is_last
+            })
+        };
+        if is_last {
+            give_back(self.lock);
+        }
     }
-    Ok(())
+}
+
+fn give_back(lock: Lock) {
+    if let Err(error) = lock.unlock() {
+        // There is nobody to raise it to.
+        log::main_server(log::Level::Warning, &error.to_string());
+    }
 }
 
 /// Gives back what a request holds.
 #[cold]
 pub fn release_all(owner: &RequestState, py: Python<'_>) {
     for held in owner.locks.take(py) {
-        if let Err(error) = held.lock.unlock() {
-            log::main_server(log::Level::Warning, &error.to_string());
-        }
+        give_back(held.lock);
     }
 }
 

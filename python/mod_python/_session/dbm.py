@@ -23,14 +23,22 @@ class _GlobalLock:
         self.server = server
 
     def __enter__(self):
-        import _apache
-
-        _apache._global_lock(self.server, None, 0)
+        defaults._apache._global_lock(self.server, None, 0)
 
     def __exit__(self, *error):
-        import _apache
+        defaults._apache._global_unlock(self.server, None, 0)
 
-        _apache._global_unlock(self.server, None, 0)
+
+def _stat_id(path):
+    """A number for the file that has this name now; None if there is none."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_ino << 64 | status.st_dev
+
+
+_file_id = getattr(defaults._apache, "_file_id", _stat_id)
 
 
 class _SqliteStore:
@@ -95,30 +103,24 @@ class _SqliteStore:
 
     def _do(self, server, action, *args, locked=False):
         """Run an action on the open database; a damaged one is put aside and begun anew."""
-        import sqlite3
-
         with self.mutex:
-            if not self._is_open():
+            # Not on one that was removed, or put aside, while we had it open.
+            if self.connection is None or _file_id(self.path) != self.identity:
                 self._open(server, locked)
             try:
                 return action(*args)
-            except sqlite3.DatabaseError as error:
-                # Its subclasses say that something else than the file is wrong.
-                if type(error) is not sqlite3.DatabaseError:
+            except Exception as error:
+                if not self._is_damage(error):
                     raise
                 self._put_aside(error)
                 self._open(server, locked)
                 return action(*args)
 
-    def _is_open(self):
-        """Whether the connection is to the file that is there now."""
-        if self.connection is None:
-            return False
-        try:
-            status = os.stat(self.path)
-        except FileNotFoundError:
-            return False
-        return (status.st_ino, status.st_dev) == self.identity
+    def _is_damage(self, error):
+        """Whether an error says that the file is no database; more special classes do not."""
+        import sqlite3
+
+        return type(error) is sqlite3.DatabaseError
 
     def _open(self, server, locked):
         import sqlite3
@@ -133,20 +135,20 @@ class _SqliteStore:
             else:
                 with _GlobalLock(server):
                     self._create()
-        status = os.stat(self.path)
+        identity = _file_id(self.path)
         connection = sqlite3.connect(
             self.path, timeout=30, isolation_level=None, check_same_thread=False
         )
         try:
             self._prepare(connection)
         except sqlite3.DatabaseError as error:
-            if type(error) is not sqlite3.DatabaseError:
+            if not self._is_damage(error):
                 raise
             connection.close()
             self._put_aside(error)
             return self._open(server, locked)
         self.connection = connection
-        self.identity = status.st_ino, status.st_dev
+        self.identity = identity
 
     def _prepare(self, connection):
         connection.execute("PRAGMA cache_size = -512").close()
@@ -294,9 +296,7 @@ def _is_over(value, now):
 
 
 def _log(message, level):
-    import _apache
-
-    _apache.log_error(message, level)
+    defaults._apache.log_error(message, level)
 
 
 _stores = {}
@@ -314,10 +314,8 @@ os.register_at_fork(after_in_child=_forget_connections)
 
 def _store(path, dbmtype, is_private=True):
     """The store for a configured file."""
-    try:
+    if (path, dbmtype) in _stores:
         return _stores[path, dbmtype]
-    except KeyError:
-        pass
     if dbmtype is None or dbmtype.__name__ == "dbm":
         try:
             import sqlite3  # noqa: F401
@@ -340,14 +338,14 @@ class DbmSession(defaults.BaseSession):
     """
 
     def __init__(self, req, dbm=None, sid=0, secret=None, dbmtype=None, timeout=0, lock=1):
-        configured = options.dbm(req)
-        directory = configured.directory
-        self._dbmfile = (
-            dbm or configured.filename or os.path.join(directory or defaults.tempdir, "mp_sess.dbm")
-        )
+        configured = options.of(req)
+        path = dbm or configured.dbm_path
+        self._dbmfile = path or os.path.join(defaults.tempdir, "mp_sess.dbm")
         self._dbmtype = dbmtype
-        self._store = _store(self._dbmfile, dbmtype, bool(dbm or configured.filename or directory))
-        super().__init__(req, sid=sid, secret=secret, timeout=timeout, lock=lock)
+        self._store = _stores.get((self._dbmfile, dbmtype)) or _store(
+            self._dbmfile, dbmtype, bool(path)
+        )
+        self._begin(req, sid, secret, lock, timeout, configured)
 
     def do_load(self):
         data = self._store.load(self._sid.encode(), self._req.server)

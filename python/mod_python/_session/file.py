@@ -1,7 +1,8 @@
 """FileSession: a file for each session, in 256 directories named after the first hex digits.
 
-A save writes a new file and renames it over the old one, so a child that dies in the middle
-leaves the old session, and a reader never sees half of one.
+A save never leaves half a session, wherever it is cut off.  Most are written in place by
+`_apache._SessionFile`, in a way that src/session_file.rs describes; a new session, or a large one,
+is written to a new file that then takes the old one's name.
 """
 
 import os
@@ -11,6 +12,8 @@ from _thread import get_ident
 from mod_python import Session as defaults
 from mod_python._session import log, options, serializer
 
+# The largest session that is written in place, as in src/session_file.rs.
+_ROOM = 4096
 _STALE_LOCK = 3600  # seconds, of the cleanup's lock file and of temporary files
 
 
@@ -43,24 +46,34 @@ def make_filesession_dirs(sess_dir):
             pass
 
 
-def read(path):
-    """Return the content of a file and its open descriptor; OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        data = os.read(descriptor, 65536)
-        if len(data) == 65536:
-            rest = [data]
-            while rest[-1]:
-                rest.append(os.read(descriptor, 1 << 20))
-            data = b"".join(rest)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return data, descriptor
+class _PlainFile:
+    """A session's file outside httpd, where it is only ever replaced."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def read(self):
+        """The session as bytes; None if there is no file.  OSError."""
+        try:
+            with open(self.path, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    def touch(self):
+        """Note that the session is in use: cleanup goes by the file's time first."""
+        os.utime(self.path)
+
+    def write(self, data):
+        """Whether data was made the session in place."""
+        return False
+
+
+_SessionFile = getattr(defaults._apache, "_SessionFile", _PlainFile)
 
 
 def write(sess_dir, sid, data):
-    """Make data the content of the session's file, at once or not at all; OSError."""
+    """Make data the whole content of the session's file, at once or not at all; OSError."""
     temporary = "%s/.new-%s-%d-%d" % (sess_dir, sid, os.getpid(), get_ident())
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
@@ -86,14 +99,6 @@ def write(sess_dir, sid, data):
         raise
 
 
-def _touch(descriptor):
-    """Note that the session is in use: cleanup goes by the time of the file first."""
-    try:
-        os.utime(descriptor)
-    except PermissionError:
-        pass  # readable, but somebody else's
-
-
 def _remove(path):
     """Remove a file, if it is there; whether it was."""
     try:
@@ -101,6 +106,20 @@ def _remove(path):
     except FileNotFoundError:
         return False
     return True
+
+
+class _Setting:
+    """A setting of the cleanup, worked out for the few sessions that clean up; assignable."""
+
+    def __init__(self, option, default):
+        self.option = option
+        self.default = default
+
+    def __get__(self, session, owner=None):
+        if session is None:
+            return self
+        value = session._options.cleanup(self.option) if self.option else None
+        return getattr(defaults, self.default) if value is None else value
 
 
 class FileSession(defaults.BaseSession):
@@ -111,59 +130,62 @@ class FileSession(defaults.BaseSession):
     session.
     """
 
+    _file = None  # as it was loaded
+    _fast_cleanup = _Setting("fast_cleanup", "DFT_FAST_CLEANUP")
+    _verify_cleanup = _Setting("verify_cleanup", "DFT_VERIFY_CLEANUP")
+    _grace_period = _Setting("grace_period", "DFT_GRACE_PERIOD")
+    _cleanup_time_limit = _Setting("time_limit", "DFT_CLEANUP_TIME_LIMIT")
+    _cleanup_timeout = _Setting(None, "DFT_TIMEOUT")
+
     def __init__(
         self, req, sid=0, secret=None, timeout=0, lock=1, fast_cleanup=-1, verify_cleanup=-1
     ):
-        configured = options.file(req)
-
-        def choose(argument, option, default):
-            if argument != -1:
-                return argument
-            return default if option is None else option
-
-        self._fast_cleanup = choose(
-            fast_cleanup, configured.fast_cleanup, defaults.DFT_FAST_CLEANUP
-        )
-        self._verify_cleanup = choose(
-            verify_cleanup, configured.verify_cleanup, defaults.DFT_VERIFY_CLEANUP
-        )
-        self._grace_period = choose(-1, configured.grace_period, defaults.DFT_GRACE_PERIOD)
-        self._cleanup_time_limit = choose(
-            -1, configured.time_limit, defaults.DFT_CLEANUP_TIME_LIMIT
-        )
-        self._sessdir = os.path.join(configured.directory or defaults.tempdir, "mp_sess")
-        if not configured.directory:
+        configured = options.of(req)
+        self._sessdir = configured.sess_dir
+        if not self._sessdir:
+            self._sessdir = os.path.join(defaults.tempdir, "mp_sess")
             check_owner(self._sessdir)
-        self._cleanup_timeout = timeout or defaults.DFT_TIMEOUT
-        super().__init__(req, sid=sid, secret=secret, timeout=timeout, lock=lock)
+        if fast_cleanup != -1:
+            self._fast_cleanup = fast_cleanup
+        if verify_cleanup != -1:
+            self._verify_cleanup = verify_cleanup
+        if timeout:
+            self._cleanup_timeout = timeout
+        self._begin(req, sid, secret, lock, timeout, configured)
 
     def do_load(self):
         sid = self._sid
         try:
-            data, descriptor = read("%s/%s/%s" % (self._sessdir, sid[:2], sid))
-        except FileNotFoundError:
-            return None
-        except OSError:
-            log.failure(self._req, "Error while loading a session")
-            return None
-        try:
+            file = _SessionFile(f"{self._sessdir}/{sid[:2]}/{sid}")
+            data = file.read()
+            if data is None:
+                return None
             state = serializer.loads(data, self._options.serializer)
-            if time.time() - state["_accessed"] <= state["_timeout"]:
-                _touch(descriptor)
-            return state
+            if time.time() - state["_accessed"] > state["_timeout"]:
+                return None
+            file.touch()
         except Exception:
             log.failure(self._req, "Error while loading a session")
             return None
-        finally:
-            os.close(descriptor)
+        self._file = file
+        return state
 
     def do_save(self, dict):
         try:
-            write(self._sessdir, self._sid, serializer.dumps(dict, self._options.serializer, 2))
+            how = self._options.serializer
+            data = serializer.dumps({"_layout": 2, **dict}, how, 2)
+            # Only who has the session alone knows what is in the file.
+            if self._locked and self._file and self._file.write(data):
+                return
+            if len(data) > _ROOM:
+                data = serializer.dumps(dict, how, 2)
+            write(self._sessdir, self._sid, data)
+            self._file = None
         except Exception:
             log.failure(self._req, "Error while saving a session")
 
     def do_delete(self):
+        self._file = None
         try:
             _remove("%s/%s/%s" % (self._sessdir, self._sid[:2], self._sid))
         except OSError:
@@ -289,8 +311,9 @@ class _Cleanup:
             return False
         if not self.verify:
             return True
-        data, descriptor = read(path)
-        os.close(descriptor)
+        data = _SessionFile(path).read()
+        if data is None:
+            return False  # deleted meanwhile
         try:
             return serializer.peek(data) + self.grace < time.time()
         except ValueError as error:

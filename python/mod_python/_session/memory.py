@@ -3,7 +3,7 @@
 import time
 
 from mod_python import Session as defaults
-from mod_python._session import log
+from mod_python._session import log, options
 
 
 class MemorySession(defaults.BaseSession):
@@ -12,7 +12,7 @@ class MemorySession(defaults.BaseSession):
     sdict = {}  # noqa: RUF012 - shared on purpose
 
     def __init__(self, req, sid=0, secret=None, timeout=0, lock=1):
-        super().__init__(req, sid=sid, secret=secret, timeout=timeout, lock=lock)
+        self._begin(req, sid, secret, lock, timeout, options.of(req))
 
     def do_load(self):
         return self.sdict.get(self._sid)

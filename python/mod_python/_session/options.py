@@ -1,4 +1,6 @@
-"""The PythonOptions of sessions, read once for each set of options and then kept."""
+"""The PythonOptions of sessions, read once for each set of them."""
+
+import os
 
 
 def boolean(value):
@@ -33,18 +35,16 @@ def _secure(word):
 
 
 # attribute: (conversion, default, keys in the order in which they are tried)
-_BASE = {
+_OPTIONS = {
     "session_type": (str, None, ["mod_python.session.session_type", "session"]),
     "cookie_name": (str, None, ["mod_python.session.cookie_name", "session_cookie_name"]),
-    "path": (str, None, ["mod_python.session.application_path", "ApplicationPath"]),
+    "path": (str, None, ["mod_python.session.application_path", "applicationpath"]),
     "domain": (str, None, ["mod_python.session.application_domain"]),
     "secure": (_secure, "auto", ["mod_python.session.cookie_secure"]),
     "httponly": (boolean, False, ["mod_python.session.cookie_httponly"]),
     "samesite": (_samesite, None, ["mod_python.session.cookie_samesite"]),
     "serializer": (_serializer, "pickle", ["mod_python.session.serializer"]),
-}
-_FILE = {
-    "directory": (
+    "file_directory": (
         str,
         None,
         [
@@ -73,10 +73,8 @@ _FILE = {
         None,
         ["mod_python.file_session.cleanup_time_limit", "session_cleanup_time_limit"],
     ),
-}
-_DBM = {
-    "filename": (str, None, ["mod_python.dbm_session.database_filename", "session_dbm"]),
-    "directory": (
+    "dbm_file": (str, None, ["mod_python.dbm_session.database_filename", "session_dbm"]),
+    "dbm_directory": (
         str,
         None,
         [
@@ -88,46 +86,48 @@ _DBM = {
 }
 
 
+# What only a cleanup needs, and reads then.
+_OF_CLEANUP = ("fast_cleanup", "verify_cleanup", "grace_period", "time_limit")
+
+
 class Options:
-    """The values of one group of options as attributes; None where nothing is configured."""
+    """The options of sessions as attributes; None, or what mod_python does, where unset.
 
-    def __init__(self, table, group):
-        for attribute, (convert, default, keys) in group.items():
-            value = default
-            for key in keys:
-                text = table.get(key) if table else None
-                if text:
-                    try:
-                        value = convert(text)
-                    except ValueError as error:
-                        raise ValueError("PythonOption %s %s: %s" % (key, text, error)) from None
-                    break
-            setattr(self, attribute, value)
+    ValueError naming the option if a value is wrong; those of the cleanup are read by `cleanup`.
+    """
 
+    def __init__(self, table):
+        self._values = {key.lower(): value for key, value in table.items()}
+        for name, how in _OPTIONS.items():
+            if name not in _OF_CLEANUP:
+                setattr(self, name, self._read(*how))
+        self.sess_dir = self.file_directory and os.path.join(self.file_directory, "mp_sess")
+        self.dbm_path = self.dbm_file or (
+            self.dbm_directory and os.path.join(self.dbm_directory, "mp_sess.dbm")
+        )
 
-class _Reader:
-    """Options of one group for a request."""
+    def cleanup(self, name):
+        """The value of fast_cleanup, verify_cleanup, grace_period or time_limit."""
+        return self._read(*_OPTIONS[name])
 
-    def __init__(self, group):
-        self.group = group
-        self.unset = Options(None, group)
-        self.known = {}
-
-    def __call__(self, req):
-        table = req.get_options()
-        if not table:
-            return self.unset
-        # A site has a handful of different sets; reading one costs more than recognising it.
-        key = tuple(table.items())
-        try:
-            return self.known[key]
-        except KeyError:
-            if len(self.known) > 100:
-                self.known.clear()
-            options = self.known[key] = Options(table, self.group)
-            return options
+    def _read(self, convert, default, keys):
+        for key in keys:
+            text = self._values.get(key)
+            if text:
+                try:
+                    return convert(text)
+                except ValueError as error:
+                    raise ValueError("PythonOption %s %s: %s" % (key, text, error)) from None
+        return default
 
 
-base = _Reader(_BASE)
-file = _Reader(_FILE)
-dbm = _Reader(_DBM)
+def _read(req):
+    return Options(req.get_options())
+
+
+try:
+    from _apache import _Configured
+except ImportError:
+    of = _read
+else:
+    of = _Configured(Options)

@@ -16,11 +16,11 @@ def dumps(state, how, protocol=None):
 
         _check_keys(state)
         return json.dumps(state, separators=(",", ":")).encode("ascii")
-    return _pickle("dumps")(state, protocol)
+    return _dumps(state, protocol)
 
 
 def loads(data, how):
-    """Return the state in data; ValueError if there is none.
+    """Return the state in data; ValueError, TypeError or KeyError if there is none.
 
     JSON is read in any case.  Pickles, those of Python 2 too, are read only if how is ``pickle``;
     reading one runs code that whoever wrote it has chosen.
@@ -30,12 +30,38 @@ def loads(data, how):
 
         state = json.loads(data)
     elif how == "pickle":
-        state = _loads_pickle(data)
+        try:
+            state = _loads(data)
+        except UnicodeDecodeError:
+            # Python 2 text: UTF-8 if it is that, else whatever bytes they were.
+            try:
+                state = _loads(data, encoding="utf-8")
+            except UnicodeDecodeError:
+                state = _loads(data, encoding="latin-1")
     else:
         raise ValueError("not a JSON session (PythonOption mod_python.session.serializer)")
-    if not _is_state(state):
-        raise ValueError("not a session")
+    0.0 + state["_accessed"] + state["_timeout"] + state["_created"]
+    if type(state["_data"]) is not dict:
+        raise TypeError("not a session")
     return state
+
+
+def _dumps(*args):
+    """pickle.dumps, after the first session that needs it."""
+    _load_pickle()
+    return _dumps(*args)
+
+
+def _loads(*args, **kw):
+    """pickle.loads, after the first session that needs it."""
+    _load_pickle()
+    return _loads(*args, **kw)
+
+
+def _load_pickle():
+    import pickle
+
+    globals().update(_dumps=pickle.dumps, _loads=pickle.loads)
 
 
 def peek(data):
@@ -49,9 +75,7 @@ def peek(data):
 
             state = json.loads(data)
         else:
-            from io import BytesIO
-
-            state = _pickle("Peeker")(BytesIO(data), encoding="latin-1").load()
+            state = _peek_pickle(data)
         if _is_state(state):
             return state["_accessed"] + state["_timeout"]
     except Exception as error:
@@ -70,39 +94,20 @@ def _is_state(state):
     )
 
 
-_loaded = {}
+def _peek_pickle(data):
+    import pickle
+    from io import BytesIO
 
+    class Peeker(pickle.Unpickler):
+        """Takes a pickle apart without importing or calling anything it names."""
 
-def _pickle(name):
-    """dumps or loads of pickle, or our Peeker; loaded by the first session that needs them."""
-    try:
-        return _loaded[name]
-    except KeyError:
-        import pickle
+        def find_class(self, module, name):
+            return _Anything
 
-        class Peeker(pickle.Unpickler):
-            """Takes a pickle apart without importing or calling anything it names."""
+        def persistent_load(self, pid):
+            return None
 
-            def find_class(self, module, name):
-                return _Anything
-
-            def persistent_load(self, pid):
-                return None
-
-        _loaded.update(dumps=pickle.dumps, loads=pickle.loads, Peeker=Peeker)
-        return _loaded[name]
-
-
-def _loads_pickle(data):
-    load = _pickle("loads")
-    try:
-        return load(data)
-    except UnicodeDecodeError:
-        # Python 2 text: UTF-8 if it is that, else whatever bytes they were.
-        try:
-            return load(data, encoding="utf-8")
-        except UnicodeDecodeError:
-            return load(data, encoding="latin-1")
+    return Peeker(BytesIO(data), encoding="latin-1").load()
 
 
 def _check_keys(value):
