@@ -11,7 +11,14 @@ const MANY: usize = 64;
 
 /// Called with a request, returns build(req.get_options()), without calling build again for options that
 /// it has seen.
-#[pyclass(frozen, immutable_type, name = "_Configured", module = "_apache")]
+#[cfg_attr(
+    Py_3_10,
+    pyclass(frozen, immutable_type, name = "_Configured", module = "_apache")
+)]
+#[cfg_attr(
+    not(Py_3_10),
+    pyclass(frozen, name = "_Configured", module = "_apache")
+)]
 pub struct Configured {
     build: Py<PyAny>,
     known: GilCell<Vec<Known>>,

@@ -137,7 +137,14 @@ fn count_up(owner: &RequestState, py: Python<'_>, lock: Lock) -> bool {
 /// A lock that a request has, until the last reference to this object is gone.
 ///
 /// If the request is over before, or its handlers are done, the lock is gone before.
-#[pyclass(frozen, immutable_type, name = "_RequestLock", module = "_apache")]
+#[cfg_attr(
+    Py_3_10,
+    pyclass(frozen, immutable_type, name = "_RequestLock", module = "_apache")
+)]
+#[cfg_attr(
+    not(Py_3_10),
+    pyclass(frozen, name = "_RequestLock", module = "_apache")
+)]
 pub struct RequestLock {
     owner: Arc<RequestState>,
     lock: Lock,

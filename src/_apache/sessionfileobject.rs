@@ -17,7 +17,14 @@ use crate::interpreter::GilCell;
 use crate::session_file::{self, Layout};
 
 /// A session's file: what is read from it, and how it can be written without ever being torn.
-#[pyclass(frozen, immutable_type, name = "_SessionFile", module = "_apache")]
+#[cfg_attr(
+    Py_3_10,
+    pyclass(frozen, immutable_type, name = "_SessionFile", module = "_apache")
+)]
+#[cfg_attr(
+    not(Py_3_10),
+    pyclass(frozen, name = "_SessionFile", module = "_apache")
+)]
 pub struct SessionFile {
     path: PathBuf,
     layout: GilCell<Option<Layout>>,
