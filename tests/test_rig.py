@@ -110,6 +110,21 @@ def test_restarts(make_server):
         assert not first & server.children()
 
 
+def test_a_full_scoreboard_is_no_trouble_after_a_graceful_restart():
+    server = Server(Site(), mpm="worker")
+    full = "[mpm_worker:error] [1] [-] [-] AH00288: scoreboard is full, not at MaxRequestWorkers\n"
+    server.log.path.write_text(full, encoding="ascii")
+    assert [str(line) for line in server.troubles(0)] == [
+        "error: AH00288: scoreboard is full, not at MaxRequestWorkers"
+    ]
+    graceful = (
+        "[mpm_worker:notice] [1] [-] [-] AH00297: SIGUSR1 received.  Doing graceful restart\n"
+    )
+    server.log.path.write_text(graceful + full, encoding="ascii")
+    assert server.troubles(len(graceful)) == []
+    server.close()
+
+
 def test_stop_leaves_nothing(make_server):
     server = make_server(Site())
     server.start()
