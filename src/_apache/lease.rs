@@ -46,6 +46,8 @@ unsafe impl Sync for Gate {}
 /// The gate's state around a nested callback.
 #[must_use]
 pub struct Entered {
+    /// Callbacks in progress, this one included.
+    depth: u32,
     owner: usize,
     nested: u32,
 }
@@ -77,8 +79,10 @@ impl Gate {
     /// Every call is followed by one of [`Self::leave`]; see [`Self::during`].
     #[inline]
     pub fn enter(&self, _py: Python<'_>) -> Entered {
-        self.depth.set(self.depth.get() + 1);
+        let depth = self.depth.get() + 1;
+        self.depth.set(depth);
         Entered {
+            depth,
             owner: self.owner.replace(0),
             nested: self.nested.replace(0),
         }
@@ -97,13 +101,14 @@ impl Gate {
         body()
     }
 
-    /// The callback returns to httpd; waits for operations that other threads have begun.
+    /// The callback returns to httpd; waits for operations that other threads have begun, also for those
+    /// in whose middle httpd called Python again (another thread's flush, now in a filter).
     #[inline]
     pub fn leave(&self, py: Python<'_>, entered: &Entered) {
-        while self.owner.get() != 0 {
+        while self.owner.get() != 0 || self.depth.get() != entered.depth {
             self.wait(py);
         }
-        self.depth.set(self.depth.get() - 1);
+        self.depth.set(entered.depth - 1);
         self.owner.set(entered.owner);
         self.nested.set(entered.nested);
     }
