@@ -16,8 +16,9 @@ use super::tableobject::TableObject;
 use super::wsgi_gateway::Gateway;
 use super::wsgi_response::WsgiResponse;
 use super::{
-    child_cleanup, config_tree as tree, errors, file_stamp, forms, global_lock, importing,
-    parse_qs, request_cookies, request_lock, request_options, table_iterator, table_slots, text,
+    attributes, child_cleanup, config_tree as tree, errors, file_stamp, forms, global_lock,
+    importing, parse_qs, request_cookies, request_lock, request_options, table_iterator,
+    table_slots, text,
 };
 use crate::httpd::{constants, finfo, log, mpm, Error};
 use crate::interpreter::{registry, thread};
@@ -171,6 +172,8 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add(name, class)?;
     }
     table_slots::install(py)?;
+    attributes::install(&py.get_type::<ConnObject>());
+    attributes::install(&py.get_type::<FilterObject>());
     module.add_function(wrap_pyfunction!(log_error, module)?)?;
     module.add_function(wrap_pyfunction!(config_tree, module)?)?;
     module.add_function(wrap_pyfunction!(server_root, module)?)?;

@@ -310,13 +310,13 @@ impl FilterObject {
     /// Reads up to len bytes, or what has come; b'' when there is no more in this call, None at the end.
     ///
     /// Raises OSError when the data cannot be had, ValueError after close().
-    #[pyo3(signature = (len = -1))]
+    #[pyo3(signature = (len = -1), text_signature = "($self, len=-1)")]
     fn read<'py>(&self, py: Python<'py>, len: isize) -> PyResult<Option<Bound<'py, PyBytes>>> {
         self.take(py, usize::try_from(len).unwrap_or(MOST_AT_ONCE), None)
     }
 
     /// Reads up to and including a newline, as read().
-    #[pyo3(signature = (len = -1))]
+    #[pyo3(signature = (len = -1), text_signature = "($self, len=-1)")]
     fn readline<'py>(&self, py: Python<'py>, len: isize) -> PyResult<Option<Bound<'py, PyBytes>>> {
         self.take(
             py,

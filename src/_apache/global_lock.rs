@@ -90,7 +90,7 @@ fn failed(
 /// Not recursive: a thread that takes a lock twice waits for itself. Raises ValueError for an index out
 /// of range, and when the operating system refuses.
 #[pyfunction]
-#[pyo3(signature = (server, key, index = -1))]
+#[pyo3(signature = (server, key, index = -1), text_signature = "(server, key, index=-1)")]
 pub fn _global_lock(
     server: &Bound<'_, PyAny>,
     key: &Bound<'_, PyAny>,
@@ -103,7 +103,7 @@ pub fn _global_lock(
 
 /// Takes the lock if it is free; True when it was.
 #[pyfunction]
-#[pyo3(signature = (server, key, index = -1))]
+#[pyo3(signature = (server, key, index = -1), text_signature = "(server, key, index=-1)")]
 pub fn _global_trylock(
     server: &Bound<'_, PyAny>,
     key: &Bound<'_, PyAny>,
@@ -116,7 +116,7 @@ pub fn _global_trylock(
 
 /// Gives the lock back. Raises ValueError when it is not held.
 #[pyfunction]
-#[pyo3(signature = (server, key, index = -1))]
+#[pyo3(signature = (server, key, index = -1), text_signature = "(server, key, index=-1)")]
 pub fn _global_unlock(
     server: &Bound<'_, PyAny>,
     key: &Bound<'_, PyAny>,

@@ -4,7 +4,8 @@
 //! `interpreter::shared_class`. CPython 3.9 has no immutable classes, and no need of them.
 
 pub mod _apachemodule;
-pub mod bytes_room;
+pub mod attributes;
+mod bytes_room;
 pub mod child_cleanup;
 pub mod config_tree;
 pub mod configtable;

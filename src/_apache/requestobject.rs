@@ -733,19 +733,19 @@ request_methods! {
     /// Reads the body: all of it, or up to len bytes; b'' at its end.
     ///
     /// Raises OSError when the client is gone or silent, SERVER_RETURN(413) past LimitRequestBody.
-    #[pyo3(signature = (len = -1))]
+    #[pyo3(signature = (len = -1), text_signature = "($self, len=-1)")]
     fn read<'py>(&self, py: Python<'py>, len: isize) -> PyResult<Bound<'py, PyBytes>> {
         request_body::read(&self.state, py, len)
     }
 
     /// Reads a line of the body with its newline, at most len bytes; b'' at its end.
-    #[pyo3(signature = (len = -1))]
+    #[pyo3(signature = (len = -1), text_signature = "($self, len=-1)")]
     fn readline<'py>(&self, py: Python<'py>, len: isize) -> PyResult<Bound<'py, PyBytes>> {
         request_body::readline(&self.state, py, len)
     }
 
     /// Reads the lines of the body into a list; with sizehint, stops once that many bytes were read.
-    #[pyo3(signature = (sizehint = -1))]
+    #[pyo3(signature = (sizehint = -1), text_signature = "($self, sizehint=-1)")]
     fn readlines<'py>(&self, py: Python<'py>, sizehint: isize) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         let mut lines = Vec::new();
         let mut size = 0;
@@ -798,7 +798,7 @@ request_methods! {
     /// Sends a file or a part of it; returns the number of bytes.
     ///
     /// len -1 is the rest of the file. Raises OSError when the file cannot be read or the client is gone.
-    #[pyo3(signature = (path, offset = 0, len = -1))]
+    #[pyo3(signature = (path, offset = 0, len = -1), text_signature = "($self, path, offset=0, len=-1)")]
     fn sendfile(&self, path: &Bound<'_, PyAny>, offset: i64, len: i64) -> PyResult<i64> {
         request_io::sendfile(&self.state, path, offset, len)
     }

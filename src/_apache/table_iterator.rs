@@ -61,7 +61,7 @@ fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
                 PyCFunction: next_method,
             },
             ml_flags: ffi::METH_NOARGS,
-            ml_doc: c"The next item; raises StopIteration at the end.".as_ptr(),
+            ml_doc: c"next($self)\n--\n\nThe next item; raises StopIteration at the end.".as_ptr(),
         },
         ffi::PyMethodDef::zeroed(),
     ]));

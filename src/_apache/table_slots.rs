@@ -71,11 +71,13 @@ unsafe fn method(
     // SAFETY: a live type (caller); the definition is never freed.
     unsafe {
         let class = class.cast::<ffi::PyObject>();
+        let name_text = name.to_string_lossy();
         let doc = Borrowed::<PyAny>::from_ptr(py, class)
-            .getattr(name.to_string_lossy().as_ref())?
+            .getattr(name_text.as_ref())?
             .getattr("__doc__")?
             .extract::<String>()?;
-        let doc = CString::new(doc)?.into_raw();
+        // The signature stands before the text, as CPython wants it.
+        let doc = CString::new(format!("{name_text}($self)\n--\n\n{doc}"))?.into_raw();
         let definition = Box::leak(Box::new(ffi::PyMethodDef {
             ml_name: name.as_ptr(),
             ml_meth: ffi::PyMethodDefPointer {
