@@ -67,9 +67,16 @@ def test_start_page_links_answer(get):
     start = get("/")
     assert start.status == 200
     links = Links(start.text).found
-    assert len(links) == 1 + len(NAMES)
+    assert len(links) == 2 + len(NAMES)  # a style sheet and the test page
     for link in links:
         assert get(link).status == (401 if link == "/auth/" else 200), link
+
+
+def test_test_page(get):
+    page = get("/testpage")
+    assert page.status == 200
+    assert "<title>mod_python test page</title>" in page.text
+    assert get("/testpage?view_log=1").headers["Content-Type"] == "text/plain"
 
 
 def test_hello(get):
