@@ -20,12 +20,13 @@ PYTEST = .venv/bin/python -m pytest tests
 
 say = @printf '==> %s\n'
 
-.PHONY: help run build version test cargo-test pytest other-pythons lint bench install uninstall deb clean packages
+.PHONY: help run build version test cargo-test pytest other-pythons soak lint bench install uninstall deb clean packages
 
 help:
 	@echo 'make run        build, then serve examples/ on http://127.0.0.1:$(PORT)/ until Ctrl-C'
 	@echo 'make build      leave the module in build/mod_python.so'
 	@echo 'make test       cargo test, then pytest under $(MPMS)'
+	@echo 'make soak       the long versions of tests, for an hour or so'
 	@echo 'make lint       rustfmt, clippy and ruff'
 	@echo 'make bench      compare with a C module, mod_python 3.5 and mod_wsgi'
 	@echo 'make install    into httpd and Python (DESTDIR= for a staging directory)'
@@ -65,6 +66,14 @@ test-packages:
 cargo-test: packages
 	$(say) 'Testing the Rust code'
 	@$(CARGO) test --locked
+
+# Tests that are long, or skipped without MOD_PYTHON_SOAK=1.
+SOAK_TESTS = tests/test_stress.py tests/test_socache.py
+soak: test-packages build .venv/ready
+	@failed=; for mpm in $(MPMS); do \
+		printf '==> Soaking under the MPM %s\n' $$mpm; \
+		MOD_PYTHON_SOAK=1 .venv/bin/python -m pytest $(SOAK_TESTS) --soak 300 --mpm $$mpm || failed="$$failed $$mpm"; \
+	done; [ -z "$$failed" ] || { printf '==> The soak failed under:%s\n' "$$failed"; exit 1; }
 
 pytest: build .venv/ready
 	@failed=; for mpm in $(MPMS); do \

@@ -131,5 +131,16 @@ def fake_apache(lock_file):
     module._global_unlock = lambda server, key, index=-1: release(str(index))
     module._request_lock = RequestLock
     module._session_id = session_id
+    module.cache = {}
+
+    def retrieve(req, sid):
+        data, expires = module.cache.get(sid, (None, 0))
+        return data if time.time() < expires else None
+
+    module._socache_store = lambda req, sid, data, expires: module.cache.update(
+        {sid: (data, expires)}
+    )
+    module._socache_retrieve = retrieve
+    module._socache_remove = lambda req, sid: module.cache.pop(sid, None)
     module.log_error = lambda message, level=3, server=None: module.logged.append((level, message))
     return module

@@ -46,6 +46,8 @@ class System:
         self.add("apxs", APXS)
         self.add("httpd", "true")
         self.add("cc", "true")
+        self.add("redis-server", "true")
+        self.add("memcached", "true")
         self.add("cargo", "echo 'cargo 1.99.0 (x 2030-01-01)'")
         for module in ("mod_python.so", "mod_wsgi.so"):
             (here / "modules" / module).write_text("")

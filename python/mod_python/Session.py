@@ -5,7 +5,8 @@ locked at once; `save` stores it, and nothing else does.  The lock is held until
 the object is gone, or until the request is over, so that requests of one visitor run one after
 the other.
 
-Where sessions are kept is a subclass of BaseSession: FileSession, DbmSession, MemorySession.
+Where sessions are kept is a subclass of BaseSession: FileSession, DbmSession, MemorySession,
+SocacheSession.
 """
 
 import os
@@ -45,6 +46,7 @@ _ELSEWHERE = {
     "dbm_cleanup": "dbm",
     "MemorySession": "memory",
     "mem_cleanup": "memory",
+    "SocacheSession": "socache",
 }
 
 
@@ -291,6 +293,6 @@ def Session(req, sid=0, secret=None, timeout=0, lock=1):
     """
     name = _options.of(req).session_type
     cls = _types.get(name) or _type_of(name)
-    if name == "MemorySession" or name == "FileSession":
+    if name != "DbmSession" and name is not None:
         return cls(req, sid, secret, timeout, lock)
     return cls(req, sid=sid, secret=secret, timeout=timeout, lock=lock)

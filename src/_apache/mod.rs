@@ -36,6 +36,7 @@ pub mod request_lock;
 pub mod request_options;
 pub mod requestobject;
 pub mod serverobject;
+pub mod session_cache;
 pub mod sessionfileobject;
 pub mod table_iterator;
 pub mod table_slots;

@@ -8,6 +8,7 @@ use super::hlist::{self, Entry};
 use super::phase::Phase;
 use super::{Filter, Import, InterpPerServer, PythonOption};
 use crate::ffi;
+use crate::httpd::socache::Choice;
 
 /// A table for httpd, ended by a null name.
 #[repr(transparent)]
@@ -26,7 +27,7 @@ impl Commands {
 const OR_ALL: c_int = ffi::MP_OR_ALL as c_int;
 const SERVER: c_int = ffi::MP_RSRC_CONF as c_int;
 const NOT_HTACCESS: c_int = (ffi::MP_RSRC_CONF | ffi::MP_ACCESS_CONF) as c_int;
-const COUNT: usize = 32;
+const COUNT: usize = 33;
 
 pub static COMMANDS: Commands = Commands([
     handlers(
@@ -214,6 +215,12 @@ pub static COMMANDS: Commands = Commands([
         python_home,
         SERVER,
         c"the directory of a Python installation or virtual environment.",
+    ),
+    take1(
+        c"PythonSessionCache",
+        python_session_cache,
+        SERVER,
+        c"where SocacheSession keeps sessions: a shared object cache provider[:arguments], or none.",
     ),
     END,
 ]);
@@ -627,6 +634,23 @@ unsafe extern "C" fn python_home(
             }
             let home = cmd.pool.cstr(value.to_bytes());
             cmd.server().python_home = Some(home);
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn python_session_cache(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    value: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            main_server_only(cmd, "PythonSessionCache")?;
+            let choice = Choice::parse(cmd.pool, arg(value))
+                .map_err(|error| format!("PythonSessionCache: {error}"))?;
+            cmd.server().session_cache = Some(choice);
             Ok(())
         })
     }

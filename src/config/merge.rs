@@ -58,6 +58,7 @@ impl<'p> ServerConfig<'p> {
             connection: new.connection.or(base.connection),
             imports: new.imports,
             python_home: base.python_home.or(new.python_home),
+            session_cache: base.session_cache,
             interp_per_server: base.interp_per_server.or(new.interp_per_server),
             interpreters: new.interpreters,
             runs_python: new.runs_python,

@@ -21,6 +21,7 @@ use phase::Phase;
 
 use crate::ffi;
 use crate::httpd::guard::guard;
+use crate::httpd::socache::Choice;
 use crate::httpd::{Pool, Request, Server};
 
 pub use merge::{merge_dir_config, merge_server_config};
@@ -137,6 +138,7 @@ pub struct ServerConfig<'p> {
     pub connection: Option<&'p [Entry<'p>]>,
     pub imports: Overlay<'p, Import<'p>>,
     pub python_home: Option<&'p CStr>,
+    pub session_cache: Option<Choice<'p>>,
     pub interp_per_server: Option<InterpPerServer>,
     /// Names that PythonInterpreter gives anywhere in this server's configuration.
     pub interpreters: Overlay<'p, &'p CStr>,
@@ -250,6 +252,7 @@ impl<'p> ServerConfig<'p> {
             connection: None,
             imports: Overlay::Empty,
             python_home: None,
+            session_cache: None,
             interp_per_server: None,
             interpreters: Overlay::Empty,
             runs_python: false,

@@ -6,7 +6,7 @@ use crate::config::{hlist, ServerConfig};
 use crate::dispatch;
 use crate::ffi;
 use crate::httpd::guard::{self, guard};
-use crate::httpd::{locks, log, mpm, Pool, Server};
+use crate::httpd::{locks, log, mpm, socache, Pool, Server};
 use crate::interpreter;
 
 /// httpd is about to read its configuration.
@@ -48,7 +48,9 @@ pub unsafe extern "C" fn post_config(
             component(format!("Python/{}", interpreter::running_version()));
             let plan = dispatch::interpreter_for::plan(server);
             log::startup_quiet(server, log::Level::Notice, &format!("mod_python: {plan}"));
-            match make_locks(server) {
+            // SAFETY: httpd's configuration pool.
+            let pool = unsafe { Pool::from_raw(conf) };
+            match make_locks(server).and_then(|()| open_session_cache(pool, server)) {
                 Ok(()) => ffi::OK as c_int,
                 Err(message) => {
                     log::startup(server, log::Level::Err, &message);
@@ -57,6 +59,11 @@ pub unsafe extern "C" fn post_config(
             }
         },
     )
+}
+
+fn open_session_cache(pool: &Pool, server: &Server) -> Result<(), String> {
+    let choice = ServerConfig::of(server).and_then(|config| config.session_cache);
+    socache::open(pool, server, choice).map_err(|error| format!("MP0205: {error}"))
 }
 
 /// How many global mutexes there are without a PythonOption.

@@ -142,6 +142,11 @@ impl Lock {
         Self(KEYS + (hash >> 2) as i64)
     }
 
+    /// The lock of the session cache.
+    pub fn socache() -> Self {
+        Self(KEYS - 1)
+    }
+
     /// Waits for the lock.
     ///
     /// # Errors

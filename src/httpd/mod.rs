@@ -24,6 +24,7 @@ pub mod request;
 pub mod request_body;
 pub mod request_io;
 pub mod server;
+pub mod socache;
 pub mod ssi;
 pub mod ssl;
 pub mod status;

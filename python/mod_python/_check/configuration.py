@@ -36,6 +36,7 @@ DIRECTIVES = {
     "PythonInterpPerServer": SERVER,
     "PythonOptimize": SERVER,
     "PythonHome": SERVER,
+    "PythonSessionCache": SERVER,
     "PythonMapToStorageHandler": SERVER,
     "PythonQuickHandler": SERVER,
     "PythonAuthnProvider": EVERYWHERE,
