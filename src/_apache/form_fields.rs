@@ -10,21 +10,21 @@ use pyo3::{ffi, intern};
 /// Appends to the list `fields`, for all of `pairs` as _form makes them, what StringField(value) gives
 /// with its name set.
 #[pyfunction]
-#[pyo3(signature = (pairs, class, fields, /))]
+#[pyo3(signature = (pairs, field_class, fields, /))]
 pub fn _form_fields<'py>(
     pairs: &Bound<'py, PyList>,
-    class: &Bound<'py, PyType>,
+    field_class: &Bound<'py, PyType>,
     fields: Bound<'py, PyList>,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = pairs.py();
-    let name_slot = Slot::of(class, intern!(py, "name"))?;
-    let value_slot = Slot::of(class, intern!(py, "value"))?;
-    let maker = Maker::new(class)?;
+    let name_slot = Slot::of(field_class, intern!(py, "name"))?;
+    let value_slot = Slot::of(field_class, intern!(py, "value"))?;
+    let maker = Maker::new(field_class)?;
     let mut items = pairs.iter();
     while let (Some(name), Some(value)) = (items.next(), items.next()) {
         let field = if value.is_instance_of::<PyBytes>() {
             // It keeps the bytes, which are not UTF-8.
-            let field = class.call1((value,))?;
+            let field = field_class.call1((value,))?;
             field.setattr(intern!(py, "name"), name)?;
             field
         } else {
