@@ -76,7 +76,7 @@ def make_server(make_server, mpm):
 
 
 def place(distribution, packages):
-    """Copies what a distribution installed; httpd's children may not be allowed to read it there."""
+    """Copies what a distribution installed, which httpd's children may not be allowed to read."""
     tops = {pathlib.PurePath(file).parts[0] for file in distribution.files}
     unused = shutil.ignore_patterns("__pycache__", "locale", "tests", "*.exe")
     for top in tops - {"..", "__pycache__"}:
@@ -97,8 +97,8 @@ class Browser:
         answer = self.fetch(
             path, method, body=body, headers=[("Cookie", cookie), *headers], **options
         )
-        for value in answer.headers.get_all("Set-Cookie"):
-            name, _, value = value.partition(";")[0].partition("=")
+        for cookie in answer.headers.get_all("Set-Cookie"):
+            name, _, value = cookie.partition(";")[0].partition("=")
             self.cookies[name.strip()] = value
         return answer
 
