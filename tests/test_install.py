@@ -12,6 +12,7 @@ from mod_python import version
 from pyhttpd.install import REPOSITORY, ModPython
 
 PYTHON = os.environ.get("PYO3_PYTHON", "/usr/bin/python3")
+APXS = os.environ.get("APXS") or shutil.which("apxs") or "apxs2"
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +36,13 @@ def make(*arguments, **environment):
 
 def places(tmp_path):
     """Variables that put everything below tmp_path, and the same as paths."""
-    names = {"LIBEXECDIR": "modules", "SYSCONFDIR": "etc", "PYTHON_SITE": "site", "BINDIR": "bin"}
+    names = {
+        "LIBEXECDIR": "modules",
+        "SYSCONFDIR": "etc",
+        "INCLUDEDIR": "include",
+        "PYTHON_SITE": "site",
+        "BINDIR": "bin",
+    }
     paths = {name: tmp_path / folder for name, folder in names.items()}
     return ["%s=%s" % item for item in paths.items()], paths
 
@@ -59,6 +66,9 @@ def test_staging_directory(tmp_path):
     package = tmp_path / site.lstrip("/") / "mod_python"
     assert files(package) == sources | {"_version.py"}
     assert (tmp_path / bindir.lstrip("/") / "mod_python").exists()
+    includes = subprocess.check_output([APXS, "-q", "INCLUDEDIR"], text=True).strip()
+    header = tmp_path / includes.lstrip("/") / "mod_python.h"
+    assert header.read_bytes() == (REPOSITORY / "include/mod_python.h").read_bytes()
     # Nothing was written that a user could not read, and nothing they could write.
     for path in tmp_path.rglob("*"):
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -191,6 +201,8 @@ def test_debian_package():
     names = {row[5].lstrip(".") for row in listed}
     assert {"/etc/apache2/mods-available/python.load", "/usr/bin/mod_python"} <= names
     assert version.LIBEXECDIR + "/mod_python.so" in names
+    includes = subprocess.check_output([APXS, "-q", "INCLUDEDIR"], text=True).strip()
+    assert includes + "/mod_python.h" in names
     assert "/usr/lib/python3/dist-packages/mod_python/apache.py" in names
     assert not any("__pycache__" in name for name in names)
     assert not (REPOSITORY / "build/deb").exists()
@@ -198,7 +210,7 @@ def test_debian_package():
 
 def test_install_before_build_says_what_to_do(tmp_path):
     tree = tmp_path / "tree"
-    for name in ("tools", "conf", "python"):
+    for name in ("tools", "conf", "include", "python"):
         shutil.copytree(REPOSITORY / name, tree / name)
     for name in ("Makefile", "Cargo.toml"):
         shutil.copy(REPOSITORY / name, tree)
