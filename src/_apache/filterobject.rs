@@ -220,7 +220,7 @@ impl FilterObject {
         if !matches!(live.kind, Kind::Output) {
             return Ok(0);
         }
-        let status = self.detached(py, || live.filter.pass(live.output))?;
+        let status = self.detached(py, || live.filter.pass_changed(live.output))?;
         self.update(py, |progress| {
             progress.queued = 0;
             progress.status = status;

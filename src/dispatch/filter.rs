@@ -74,6 +74,7 @@ pub fn output(f: &Filter, brigade: &Brigade) -> c_int {
         }
         Mode::Active => {}
     }
+    context.note(r, brigade);
     let Some(run) = Run::prepare(f, r, context, false) else {
         context.mode.set(Mode::Ended);
         brigade.clear();
@@ -100,7 +101,7 @@ pub fn output(f: &Filter, brigade: &Brigade) -> c_int {
                 context.mode.set(Mode::Ended);
                 unread.clear();
                 queue.append_eos();
-                break f.pass(queue);
+                break f.pass_changed(queue);
             }
             Outcome::Done(progress) if progress.is_closed => {
                 unread.clear();
@@ -108,8 +109,13 @@ pub fn output(f: &Filter, brigade: &Brigade) -> c_int {
             }
             Outcome::Done(progress) => {
                 if context.mode.get() == Mode::Transparent {
+                    let is_untouched = progress.consumed == 0 && queue.is_empty();
                     unread.move_all(queue);
-                    break f.pass(queue);
+                    break if is_untouched {
+                        f.pass(queue)
+                    } else {
+                        f.pass_changed(queue)
+                    };
                 }
                 let goes_on = progress.consumed > 0
                     && progress.status == 0
@@ -124,7 +130,7 @@ pub fn output(f: &Filter, brigade: &Brigade) -> c_int {
                     queue.append_flush();
                 }
                 unread.clear();
-                let status = f.pass(queue);
+                let status = f.pass_changed(queue);
                 break if progress.status != 0 {
                     progress.status
                 } else {

@@ -75,6 +75,38 @@ impl Brigade {
         }
     }
 
+    /// Whether there is data in it, or a bucket that has yet to be asked.
+    pub fn has_data(&self) -> bool {
+        // SAFETY: a live brigade, walked to its sentinel.
+        unsafe {
+            let sentinel = ffi::brigade_sentinel(self.as_ptr());
+            let mut bucket = ffi::brigade_first(self.as_ptr());
+            while bucket != sentinel {
+                if !ffi::bucket_is_metadata(bucket) && (*bucket).length != 0 {
+                    return true;
+                }
+                bucket = ffi::bucket_next(bucket);
+            }
+            false
+        }
+    }
+
+    /// Drops all data and keeps the metadata.
+    pub fn drop_data(&self) {
+        // SAFETY: a live brigade, walked to its sentinel; the next bucket is taken before one goes.
+        unsafe {
+            let sentinel = ffi::brigade_sentinel(self.as_ptr());
+            let mut bucket = ffi::brigade_first(self.as_ptr());
+            while bucket != sentinel {
+                let next = ffi::bucket_next(bucket);
+                if !ffi::bucket_is_metadata(bucket) {
+                    ffi::bucket_delete(bucket);
+                }
+                bucket = next;
+            }
+        }
+    }
+
     /// Drops the first bucket.
     pub fn drop_first(&self) {
         if !self.is_empty() {
@@ -174,6 +206,13 @@ impl Brigade {
                 let status = ffi::bucket_read(bucket, &mut data, &mut length, ffi::APR_BLOCK_READ);
                 Error::check("reading a bucket", status)?;
                 let length = length as usize;
+                if length == 0 {
+                    // What is left of a pipe at its end; it would hide the EOS behind it.
+                    let next = ffi::bucket_next(bucket);
+                    ffi::bucket_delete(bucket);
+                    bucket = next;
+                    continue;
+                }
                 let mut end = length.min(limit - total);
                 let found = match stop {
                     Some(stop) if end > 0 => {

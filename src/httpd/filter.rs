@@ -1,6 +1,6 @@
 //! Filters in a request's chain. (util_filter.h)
 
-use std::ffi::{c_int, c_void, CStr};
+use std::ffi::{c_char, c_int, c_void, CStr};
 
 use super::brigade::Brigade;
 use super::opaque::opaque;
@@ -31,11 +31,26 @@ pub enum Mode {
     Ended,
 }
 
+/// The Content-Length that others announced for what an output filter gets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Announced {
+    /// The filter was not called yet.
+    Unknown,
+    /// There at its first call; the address tells it from one that a program sets later.
+    Before(*const c_char),
+    /// Right, or taken back, or none.
+    Settled,
+}
+
 /// What a filter of ours remembers between its calls; lives in the request's pool.
 pub struct Context {
     /// The name it was registered under on the request; `None` for those of the configuration.
     pub name: Option<&'static CStr>,
     pub mode: std::cell::Cell<Mode>,
+    /// What became of the length announced for the content (output filters).
+    announced: std::cell::Cell<Announced>,
+    /// Whether there was any content (output filters).
+    has_data_come: std::cell::Cell<bool>,
     /// Data that came and was not read yet.
     pub unread: *mut ffi::apr_bucket_brigade,
     /// Data that was written and not asked for yet (input filters).
@@ -97,6 +112,28 @@ impl Filter {
         }
     }
 
+    /// Hands a brigade to the next output filter, after Python could change what is in it.
+    ///
+    /// Whoever made the content may have announced its length (a file, a proxied server), and headers go
+    /// out with the first brigade. httpd corrects the length where this one holds all; else it is taken
+    /// back, unless the program has set another since. For HEAD there may be nothing to count: what a
+    /// filter makes of nothing says nothing about GET.
+    pub fn pass_changed(&self, brigade: &Brigade) -> c_int {
+        if let Some(r) = self.request() {
+            let context = self.context(r);
+            let is_blind = r.header_only() != 0 && !context.has_data_come.get();
+            if is_blind {
+                brigade.drop_data();
+            }
+            let announced = context.announced.replace(Announced::Settled);
+            let is_counted = brigade.has_eos() && (r.header_only() == 0 || brigade.has_data());
+            if !is_counted && announced != Announced::Settled && announced == Announced::now(r) {
+                r.headers_out().unset(CONTENT_LENGTH);
+            }
+        }
+        self.pass(brigade)
+    }
+
     /// Hands a brigade to the next output filter.
     pub fn pass(&self, brigade: &Brigade) -> c_int {
         // SAFETY: live; the next filter takes the buckets.
@@ -121,10 +158,10 @@ impl Filter {
     /// ends the connection so that the client notices.
     pub fn fail(&self, r: &Request, status: c_int) -> c_int {
         let brigade = Brigade::create(r.pool(), self.connection());
-        let status = if r.sent_bodyct() != 0 {
-            ffi::HTTP_BAD_GATEWAY as c_int
-        } else {
+        let status = if self.has_headers_to_come() {
             status
+        } else {
+            ffi::HTTP_BAD_GATEWAY as c_int
         };
         brigade.append_error(status);
         brigade.append_eos();
@@ -136,9 +173,47 @@ impl Filter {
         }
     }
 
+    /// Whether the filter that sends the headers, and then leaves, is still to come in the chain.
+    fn has_headers_to_come(&self) -> bool {
+        // SAFETY: live filters, each linked to the next, with records that live as long as httpd.
+        unsafe {
+            let mut next = self.as_ptr();
+            while !next.is_null() {
+                if CStr::from_ptr((*(*next).frec).name) == HEADER_FILTER {
+                    return true;
+                }
+                next = (*next).next;
+            }
+        }
+        false
+    }
+
     /// Whether a status of [`Self::fetch`] only says that nothing is there yet.
     pub fn is_again(status: c_int) -> bool {
         status == libc::EAGAIN
+    }
+}
+
+/// httpd's filter that sends the headers. (http_core.c)
+const HEADER_FILTER: &CStr = c"http_header";
+const CONTENT_LENGTH: &CStr = c"Content-Length";
+
+impl Announced {
+    fn now(r: &Request) -> Self {
+        let value = r.headers_out().get(CONTENT_LENGTH);
+        value.map_or(Self::Settled, |value| Self::Before(value.as_ptr()))
+    }
+}
+
+impl Context {
+    /// An output filter gets a brigade: notes what [`Filter::pass_changed`] asks for.
+    pub fn note(&self, r: &Request, brigade: &Brigade) {
+        if r.header_only() != 0 && brigade.has_data() {
+            self.has_data_come.set(true);
+        }
+        if self.announced.get() == Announced::Unknown {
+            self.announced.set(Announced::now(r));
+        }
     }
 }
 
@@ -153,6 +228,8 @@ fn new_context(r: &Request, name: Option<&CStr>) -> *mut c_void {
     let context = Context {
         name,
         mode: std::cell::Cell::new(Mode::Active),
+        announced: std::cell::Cell::new(Announced::Unknown),
+        has_data_come: std::cell::Cell::new(false),
         unread,
         pending,
     };
