@@ -72,7 +72,8 @@ class Request:
 
     def end(self):
         for function, data in self.cleanups:
-            function(data)
+            # As httpd's request does: a tuple is several arguments.
+            function(*data) if isinstance(data, tuple) else function(data)
 
     @property
     def cookies(self):

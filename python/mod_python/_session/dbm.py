@@ -366,11 +366,12 @@ class DbmSession(defaults.BaseSession):
         self._store.delete(self._sid.encode(), self._req.server)
 
     def do_cleanup(self):
-        self._req.register_cleanup(dbm_cleanup, (self._dbmfile, self._dbmtype, self._req.server))
+        # A list: a tuple would arrive as three arguments.
+        self._req.register_cleanup(dbm_cleanup, [self._dbmfile, self._dbmtype, self._req.server])
         self._req.log_error("DbmSession: registered database cleanup.", log.NOTICE)
 
 
 def dbm_cleanup(data):
-    """Remove expired and malformed sessions; data is the tuple (file, dbmtype, server)."""
+    """Remove expired and malformed sessions; data is the list [file, dbmtype, server]."""
     path, dbmtype, server = data
     _store(path, dbmtype).clean(server)
