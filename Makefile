@@ -1,11 +1,13 @@
 # Builds, runs, tests and installs mod_python; `make help` lists the targets.
 #
 # PYO3_PYTHON=/usr/bin/python3   the Python to embed; the module belongs to this Python alone
+# DOCS_PYTHON=$(PYO3_PYTHON)     what Sphinx runs in, 3.11 or later
 # APXS=apxs                      the httpd to build for
 # BENCH=--list                   options of the benchmark (tests/bench/README.md)
 # PORT=8080                      where `make run` serves; PORT+1 is the connection example's
 
 PYO3_PYTHON ?= /usr/bin/python3
+DOCS_PYTHON ?= $(PYO3_PYTHON)
 APXS ?= $(or $(shell command -v apxs || command -v apxs2),apxs)
 # rustup's place is not on everybody's PATH.
 CARGO ?= $(or $(shell command -v cargo),$(wildcard $(HOME)/.cargo/bin/cargo),cargo)
@@ -20,7 +22,7 @@ PYTEST = .venv/bin/python -m pytest tests
 
 say = @printf '==> %s\n'
 
-.PHONY: help run build version test cargo-test pytest other-pythons soak lint bench install uninstall deb clean packages
+.PHONY: help run build version test cargo-test pytest other-pythons soak lint bench docs install uninstall deb clean packages
 
 help:
 	@echo 'make run        build, then serve examples/ on http://127.0.0.1:$(PORT)/ until Ctrl-C'
@@ -29,6 +31,7 @@ help:
 	@echo 'make soak       the long versions of tests, for an hour or so'
 	@echo 'make lint       rustfmt, clippy and ruff'
 	@echo 'make bench      compare with a C module, mod_python 3.5 and mod_wsgi'
+	@echo 'make docs       the documentation, into build/docs/index.html'
 	@echo 'make install    into httpd and Python (DESTDIR= for a staging directory)'
 	@echo 'make uninstall  remove it again'
 	@echo 'make deb        a Debian package of it, in build/'
@@ -75,7 +78,7 @@ soak: test-packages build .venv/ready
 		MOD_PYTHON_SOAK=1 .venv/bin/python -m pytest $(SOAK_TESTS) --soak 300 --mpm $$mpm || failed="$$failed $$mpm"; \
 	done; [ -z "$$failed" ] || { printf '==> The soak failed under:%s\n' "$$failed"; exit 1; }
 
-pytest: build .venv/ready
+pytest: build .venv/ready .docs-venv/ready
 	@failed=; for mpm in $(MPMS); do \
 		printf '==> Testing under the MPM %s\n' $$mpm; \
 		$(PYTEST) --mpm $$mpm || failed="$$failed $$mpm"; \
@@ -116,6 +119,17 @@ bench: build
 	$(say) 'Measuring'
 	@$(PYO3_PYTHON) tests/bench/run.py $(BENCH)
 
+docs: .docs-venv/ready version
+	$(say) 'Writing the documentation'
+	@.docs-venv/bin/sphinx-build -W --keep-going -q -b html docs build/docs
+	$(say) 'build/docs/index.html is ready'
+
+.docs-venv/ready: docs/requirements.txt
+	$(say) 'Installing Sphinx into .docs-venv'
+	@$(DOCS_PYTHON) -m venv .docs-venv
+	@.docs-venv/bin/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	@touch $@
+
 install:
 	$(say) 'Installing'
 	@tools/install install
@@ -130,5 +144,5 @@ uninstall:
 
 clean:
 	$(say) 'Removing what was built'
-	@rm -rf build .venv $(TARGET_DIR) python/mod_python/_version.py
+	@rm -rf build .venv .docs-venv $(TARGET_DIR) python/mod_python/_version.py
 	@find python tests examples -name __pycache__ -prune -exec rm -rf {} +

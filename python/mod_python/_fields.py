@@ -101,8 +101,8 @@ class Field:
     programs that make fields themselves.
 
     name, filename -- str or None; file -- binary file with the content, closed with the field;
-    value -- the whole content, bytes; type, type_options, disposition, disposition_options and
-    headers -- as in StringField.
+    value -- the whole content, bytes;
+    type, type_options, disposition, disposition_options, headers -- as in StringField.
     """
 
     filename = None
