@@ -82,7 +82,7 @@ SITE = Site(
 
             def mounted(environ, start_response):
                 start_response("200 OK", TEXT)
-                return [repr((environ["SCRIPT_NAME"], environ.get("PATH_INFO"))).encode()]
+                return [repr((environ["SCRIPT_NAME"], environ["PATH_INFO"])).encode()]
 
             def echo(environ, start_response):
                 body = environ["wsgi.input"]
@@ -326,7 +326,7 @@ def test_authorization(get):
 def test_location_is_script_name(get):
     assert get("/mounted/here/below/it").text == "('/mounted/here', '/below/it')"
     assert get("/mounted/here/").text == "('/mounted/here', '/')"
-    assert get("/mounted/here").text == "('/mounted/here', None)"
+    assert get("/mounted/here").text == "('/mounted/here', '')"
     assert get("/caf%C3%A9/x").text == "('/caf\u00c3\u00a9', '/x')"
 
 

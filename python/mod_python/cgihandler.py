@@ -75,7 +75,7 @@ def _run(path, req):
         exec(_code(path), module.__dict__)
     except SystemExit as end:
         if end.code not in (None, 0):
-            req.log_error("CGI script %s: exit %s" % (path, end.code), apache.APLOG_INFO)
+            req.log_error("MP0622: CGI script %s: exit %s" % (path, end.code), apache.APLOG_INFO)
     finally:
         if before is None:
             sys.modules.pop(name, None)

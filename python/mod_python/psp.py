@@ -209,7 +209,7 @@ class PSP:
     def _complain(self, error):
         # The page can be served without its cache; the operator should know all the same.
         self.req.log_error(
-            "mod_python.psp: cannot use the cache %s: %s: %s"
+            "MP0623: mod_python.psp: cannot use the cache %s: %s: %s"
             % (self.dbmcache, type(error).__name__, error),
             apache.APLOG_WARNING,
         )
@@ -291,7 +291,7 @@ class PSP:
         except Exception as failure:
             # Then the traceback shows lines of the program; the error itself must not be lost.
             self.req.log_error(
-                "mod_python.psp: cannot show the page's own lines: %r" % failure,
+                "MP0624: mod_python.psp: cannot show the page's own lines: %r" % failure,
                 apache.APLOG_WARNING,
             )
 

@@ -177,7 +177,7 @@ impl Drop for RequestLock {
 fn give_back(lock: Lock) {
     if let Err(error) = lock.unlock() {
         // There is nobody to raise it to.
-        log::main_server(log::Level::Warning, &error.to_string());
+        log::main_server(log::Level::Warning, &format!("MP0643: {error}"));
     }
 }
 

@@ -250,9 +250,8 @@ fn collect<'a>(r: &'a Request, base: &'a CStr, common: &'a Table) -> Variables<'
     add(c"QUERY_STRING", r.args().unwrap_or_default());
     add(c"REQUEST_URI", r.uri().unwrap_or_default());
     add(c"SCRIPT_NAME", base);
-    if let Some(info) = r.path_info().filter(|info| !info.is_empty()) {
-        add(c"PATH_INFO", info);
-    }
+    // PEP 3333 lets an empty one be absent, but many applications look it up without asking.
+    add(c"PATH_INFO", r.path_info().unwrap_or_default());
     if let Some(authorization) = r.headers_in().get(c"Authorization") {
         if common.get(c"HTTP_AUTHORIZATION").is_none() {
             add(c"HTTP_AUTHORIZATION", authorization);
@@ -273,7 +272,7 @@ fn collide(r: &Request, variables: &Variables<'_>) -> bool {
     // Names that an environ can lack, and the one that httpd looks up.
     let own = r.subprocess_env();
     twice
-        || [c"PATH_INFO", c"PATH", c"HTTP_AUTHORIZATION"]
+        || [c"PATH", c"HTTP_AUTHORIZATION"]
             .iter()
             .any(|name| own.contains(*name))
 }
@@ -366,18 +365,8 @@ fn fill_merged(
     }
     let script_name = text::from_latin1(py, base);
     set(environ, intern!(py, "SCRIPT_NAME"), &script_name)?;
-    match r.path_info().filter(|info| !info.is_empty()) {
-        Some(info) => set(
-            environ,
-            intern!(py, "PATH_INFO"),
-            &text::from_latin1(py, info),
-        )?,
-        None => {
-            if environ.contains(intern!(py, "PATH_INFO"))? {
-                environ.del_item(intern!(py, "PATH_INFO"))?;
-            }
-        }
-    }
+    let path_info = text::from_latin1(py, r.path_info().unwrap_or_default());
+    set(environ, intern!(py, "PATH_INFO"), &path_info)?;
     if let Some(value) = r.headers_in().get(c"Authorization") {
         let value = text::from_latin1(py, value);
         set(environ, intern!(py, "HTTP_AUTHORIZATION"), &value)?;

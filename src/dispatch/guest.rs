@@ -54,7 +54,7 @@ pub fn acquire(name: Option<&CStr>) -> *mut c_void {
 fn refuse(reason: &str) -> *mut c_void {
     log::main_server(
         log::Level::Err,
-        &format!("mp_acquire_interpreter: {reason}"),
+        &format!("MP0801: mp_acquire_interpreter: {reason}"),
     );
     null_mut()
 }
@@ -64,7 +64,7 @@ pub fn release() {
     let Some(stay) = STAYS.with_borrow_mut(Vec::pop) else {
         log::main_server(
             log::Level::Err,
-            "mp_release_interpreter: this thread has acquired no interpreter",
+            "MP0802: mp_release_interpreter: this thread has acquired no interpreter",
         );
         return;
     };

@@ -47,7 +47,7 @@ pub unsafe extern "C" fn post_config(
             component(format!("mod_python/{}", env!("CARGO_PKG_VERSION")));
             component(format!("Python/{}", interpreter::running_version()));
             let plan = dispatch::interpreter_for::plan(server);
-            log::startup_quiet(server, log::Level::Notice, &format!("mod_python: {plan}"));
+            log::startup_quiet(server, log::Level::Notice, &format!("MP0201: mod_python: {plan}"));
             // SAFETY: httpd's configuration pool.
             let pool = unsafe { Pool::from_raw(conf) };
             match make_locks(server).and_then(|()| open_session_cache(pool, server)) {

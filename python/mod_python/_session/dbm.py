@@ -203,7 +203,7 @@ class _SqliteStore:
                         yield key, value, expires
         except (OSError, *dbm.error) as error:
             _log(
-                "DbmSession: sessions in %s (%s) are not taken over: %s"
+                "MP0644: DbmSession: sessions in %s (%s) are not taken over: %s"
                 % (self.dbm_path, kind, error),
                 log.WARNING,
             )
@@ -216,7 +216,8 @@ class _SqliteStore:
             except FileNotFoundError:
                 pass
         _log(
-            "DbmSession: %s is damaged (%s); kept as %s.damaged, and all sessions begin anew"
+            "MP0645: DbmSession: %s is damaged (%s); kept as %s.damaged, "
+            "and all sessions begin anew"
             % (self.path, error, self.path),
             log.CRIT,
         )

@@ -605,6 +605,54 @@ case(
     files={"page.shtml": '<!--#include virtual="part.mp" -->\n', "part.mp": ""},
 )
 
+case(
+    "related-requests",
+    "objects.md 3.1: prev, next and main give the very objects of the phases before",
+    """
+    def fixuphandler(req):
+        req.itself = req
+        return apache.OK
+
+    def handler(req):
+        step = req.uri.rpartition("/")[2]
+        if step == "one":
+            req.internal_redirect("@url@/two")
+            return apache.OK
+        if step == "two":
+            return apache.HTTP_CONFLICT
+        if step == "sub.mp":
+            main = req.main
+            first = main.prev.prev
+            req.write("[%s %s" % (main is main.itself, main.prev is main.prev.itself))
+            req.write(" %s %s" % (first is first.itself, first.uri))
+            req.write(" %s %s" % (first.next is main.prev, main.prev.next is main))
+            req.write(" %s %s %s]" % (req.prev, req.next, main.main))
+            main.told = "by the sub-request"
+        return apache.OK
+
+    def loghandler(req):
+        # Called once, for the request that came: the others are seen from it.
+        last = req.next.next
+        req.log_error("%s %s %s" % (req.uri, last.uri, last.told), apache.APLOG_NOTICE)
+        return apache.OK
+    """,
+    get("/one", status=409, body="[True True True /related-requests/one True True None None None]"),
+    conf="""
+        Options +Includes
+        AddOutputFilter INCLUDES .shtml
+        ErrorDocument 409 @url@/page.shtml
+        PythonFixupHandler @mod@
+        PythonLogHandler @mod@
+        SetHandler mod_python
+        PythonHandler @mod@
+        <Files *.shtml>
+            SetHandler default-handler
+        </Files>
+    """,
+    files={"page.shtml": '<!--#include virtual="sub.mp" -->', "sub.mp": ""},
+    log="notice",
+)
+
 # -- repaired ------------------------------------------------------------------------------------
 
 case(

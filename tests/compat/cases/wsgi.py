@@ -122,9 +122,23 @@ _wsgi(
     "library.md 5.7: the Location is the base URI",
     _SHOW,
     get("//wsgi-location-place/path", find="PATH_INFO '/path'.*SCRIPT_NAME '/wsgi-location-place'"),
-    get("//wsgi-location-place", find="SCRIPT_NAME '/wsgi-location-place'"),
     sections="""
         <Location /wsgi-location-place>
+            SetHandler mod_python
+            PythonHandler mod_python.wsgi
+            PythonPath "sys.path+['@dir@']"
+            PythonOption mod_python.wsgi.application @mod@
+        </Location>
+    """,
+)
+
+_wsgi(
+    "wsgi-location-root",
+    "library.md 5.7: PATH_INFO at the base URI itself",
+    _SHOW,
+    get("//wsgi-location-root-place", find="PATH_INFO ''.*SCRIPT_NAME '/wsgi-location-root-place'"),
+    sections="""
+        <Location /wsgi-location-root-place>
             SetHandler mod_python
             PythonHandler mod_python.wsgi
             PythonPath "sys.path+['@dir@']"
