@@ -275,15 +275,11 @@ def backend():
 def _module_server(make_server, backend, mpm, mod_python):
     if mod_python.name == "original":
         pytest.skip("the original sends garbage (B1)")
-    if mpm == "worker":
-        pytest.skip("nothing here differs between worker and event")
-    cgi = "cgi" if mpm == "prefork" else "cgid"
-    conf = CONF.replace("BACKEND", str(backend))
-    if mpm == "prefork":
-        conf = "".join(line for line in conf.splitlines(True) if "ScriptSock" not in line)
+    if mpm != "event":
+        pytest.skip("none of it depends on the MPM")
     site = Site(
-        conf=conf,
-        modules=("proxy", "proxy_http", cgi),
+        conf=CONF.replace("BACKEND", str(backend)),
+        modules=("proxy", "proxy_http", "cgid"),
         files={
             "filters.py": FILTER_CODE,
             "fixup.py": FIXUP,
