@@ -219,6 +219,13 @@ def test_soak(make_server, watch, request, mod_python):
     # No step was counted twice.
     assert set(numbers.values()) == {1}
     if is_long:
+        first, middle, last = (
+            sorted(sizes[at].values()) for at in (0, len(sizes) // 2, len(sizes) - 1)
+        )
+        print(
+            f"{len(steps)} steps in {len(interpreters)} interpreters; resident KiB after a tenth"
+            f" {first}, half {middle}, all of the time {last}"
+        )
         for pid in set.intersection(*map(set, sizes)):
             grown = sizes[-1][pid] - sizes[len(sizes) // 2][pid]
             assert grown < 4096, f"child {pid} grew by {grown} KiB: {sizes}"

@@ -178,7 +178,7 @@ pub static COMMANDS: Commands = Commands([
         c"PythonEnablePdb",
         python_enable_pdb,
         OR_ALL,
-        c"whether handlers run under pdb where httpd runs with -DONE_PROCESS.",
+        c"whether handlers run under pdb where httpd runs with -X.",
     ),
     take1(
         c"PythonInterpreter",

@@ -1,19 +1,40 @@
 //! The life of a child: Python starts, modules are imported, cleanups run at the end. (phases.md 2.12)
 
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 use pyo3::prelude::*;
 
 use super::{callback, cleanup, interpreter_for};
 use crate::_apache::{child_cleanup, request_config, text};
-use crate::config::{Import, ServerConfig};
+use crate::config::{Import, ServerConfig, Settings};
 use crate::httpd::{log, mpm, Pool, Server};
 use crate::interpreter::{self, Start};
 
-/// Whether httpd runs as one process, in which a debugger makes sense.
-pub fn is_one_process() -> bool {
+/// Whether httpd runs as one process, in which a debugger makes sense: `-X`, which httpd notes as
+/// `DEBUG`, or `-DONE_PROCESS`. (main.c; the MPMs take both for the same)
+fn is_one_process() -> bool {
     static ONE: OnceLock<bool> = OnceLock::new();
-    *ONE.get_or_init(|| mpm::config_define(c"ONE_PROCESS"))
+    *ONE.get_or_init(|| mpm::config_define(c"DEBUG") || mpm::config_define(c"ONE_PROCESS"))
+}
+
+/// Whether a handler is to run under pdb: PythonEnablePdb, where somebody can sit at the prompt.
+#[inline]
+pub fn is_for_pdb(settings: &Settings<'_>) -> bool {
+    settings.enable_pdb == Some(true) && (is_one_process() || tell_without_pdb())
+}
+
+/// Says, once in each child, why the switch has no effect.
+#[cold]
+fn tell_without_pdb() -> bool {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        log::main_server(
+            log::Level::Warning,
+            "mod_python: PythonEnablePdb is On, but httpd was not started with -X: \
+             handlers run without pdb.",
+        );
+    });
+    false
 }
 
 /// Sets a new child up; what fails is logged and leaves a child that answers 500 to Python requests.

@@ -86,7 +86,7 @@ fn call(
     let Some(handler) = resolve(py, interpreter, &wanted, object.as_any())? else {
         return Ok(Status::DECLINED);
     };
-    let result = if settings.enable_pdb == Some(true) && child::is_one_process() {
+    let result = if child::is_for_pdb(settings) {
         match callback::get(py, interpreter) {
             Some(callback) => callback.call_method1("run_pdb", (handler, object))?,
             None => return Ok(Status::INTERNAL_SERVER_ERROR),

@@ -352,7 +352,7 @@ impl<'a> Run<'a> {
         let Some(function) = resolve(py, self.interpreter, &wanted, filter.as_any())? else {
             return Ok(());
         };
-        if settings.enable_pdb == Some(true) && child::is_one_process() {
+        if child::is_for_pdb(settings) {
             if let Some(callback) = callback::get(py, self.interpreter) {
                 callback.call_method1("run_pdb", (function, filter))?;
                 return Ok(());

@@ -173,7 +173,7 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
         let result = resolve(self.py, self.interpreter, &wanted, object.as_any());
         let result = match result {
             Ok(None) => return Outcome::Skipped,
-            Ok(Some(handler)) if settings.enable_pdb == Some(true) && child::is_one_process() => {
+            Ok(Some(handler)) if child::is_for_pdb(&settings) => {
                 self.under_pdb(&handler, object).map(Status)
             }
             Ok(Some(handler)) => self.call(&handler, object),

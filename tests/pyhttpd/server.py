@@ -220,11 +220,20 @@ class Server:
             text=True,
         )
 
-    def start(self, options: Sequence[str] = ("-DFOREGROUND",), prefix: Sequence[str] = ()):
-        """Start httpd and return when it answers.  `prefix` goes before it, e.g. valgrind."""
+    def start(
+        self,
+        options: Sequence[str] = ("-DFOREGROUND",),
+        prefix: Sequence[str] = (),
+        terminal: Optional[int] = None,
+    ):
+        """Start httpd and return when it answers.
+
+        `prefix` goes before it, e.g. valgrind; `terminal` is a file descriptor that becomes its
+        standard input and output.
+        """
         for attempt in range(4):
             try:
-                return self._start(options, prefix)
+                return self._start(options, prefix, terminal)
             except StartError as error:
                 # Another program may have taken the port between our look and httpd's bind.
                 if "AH00072" not in str(error) or attempt == 3:
@@ -233,14 +242,14 @@ class Server:
                 self.site.write(self.root, self.substitute)
         raise AssertionError("not reached")
 
-    def _start(self, options, prefix):
+    def _start(self, options, prefix, terminal):
         mark = self.log.mark()
         with (self.root / "logs/start.log").open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-ISc", _LAUNCHER, *prefix, *self.command(*options)],
                 env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
+                stdin=subprocess.DEVNULL if terminal is None else terminal,
+                stdout=out if terminal is None else terminal,
                 stderr=out,
                 start_new_session=True,
                 cwd=str(self.root),
