@@ -22,13 +22,14 @@ PYTEST = .venv/bin/python -m pytest tests
 
 say = @printf '==> %s\n'
 
-.PHONY: help run build version test cargo-test pytest other-pythons soak lint bench docs install uninstall deb clean packages
+.PHONY: help run build version test cargo-test pytest other-pythons soak test-chroot lint bench docs install uninstall deb clean packages
 
 help:
 	@echo 'make run        build, then serve examples/ on http://127.0.0.1:$(PORT)/ until Ctrl-C'
 	@echo 'make build      leave the module in build/mod_python.so'
 	@echo 'make test       cargo test, then pytest under $(MPMS)'
 	@echo 'make soak       the long versions of tests, for an hour or so'
+	@echo 'make test-chroot  what a newcomer types, in a bare Debian made for it (as root)'
 	@echo 'make lint       rustfmt, clippy and ruff'
 	@echo 'make bench      compare with a C module, mod_python 3.5 and mod_wsgi'
 	@echo 'make docs       the documentation, into build/docs/index.html'
@@ -73,10 +74,11 @@ cargo-test: packages
 # Tests that are long, or skipped without MOD_PYTHON_SOAK=1.
 SOAK_TESTS = tests/test_stress.py tests/test_socache.py
 soak: test-packages build .venv/ready
-	@failed=; for mpm in $(MPMS); do \
+	@failed=; $(MAKE) --no-print-directory test-chroot || failed=' test-chroot'; \
+	for mpm in $(MPMS); do \
 		printf '==> Soaking under the MPM %s\n' $$mpm; \
 		MOD_PYTHON_SOAK=1 .venv/bin/python -m pytest $(SOAK_TESTS) --soak 300 --mpm $$mpm || failed="$$failed $$mpm"; \
-	done; [ -z "$$failed" ] || { printf '==> The soak failed under:%s\n' "$$failed"; exit 1; }
+	done; [ -z "$$failed" ] || { printf '==> The soak failed in:%s\n' "$$failed"; exit 1; }
 
 pytest: build .venv/ready .docs-venv/ready
 	@failed=; for mpm in $(MPMS); do \
@@ -104,6 +106,12 @@ other-pythons: build .venv/ready
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt \
 		-r tests/requirements-wsgi.txt
 	@touch $@
+
+# From a clone to a served page, as a newcomer types it; SUITES names the Debians to do it in.
+SUITES ?= trixie bookworm
+test-chroot:
+	@tools/system-packages chroot
+	@tools/chroot-test $(SUITES)
 
 lint: packages .venv/ready
 	$(say) 'rustfmt'
@@ -135,6 +143,7 @@ install:
 	@tools/install install
 
 deb: build
+	@tools/system-packages build deb
 	$(say) 'Making a Debian package'
 	@tools/deb
 

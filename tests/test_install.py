@@ -174,7 +174,8 @@ def test_files_of_system_packages_are_not_overwritten(tmp_path):
 
 
 @pytest.mark.skipif(
-    not (shutil.which("dpkg-deb") and shutil.which("dpkg-shlibdeps")), reason="needs dpkg-dev"
+    not all(map(shutil.which, ("dpkg-deb", "dpkg-shlibdeps", "chrpath"))),
+    reason="needs dpkg-dev and chrpath",
 )
 def test_debian_package():
     done = subprocess.run(

@@ -137,8 +137,11 @@ class Server:
         return self.process.returncode
 
 
-def answers(host, port):
-    """Whether something accepts connections there."""
+def answers(root, host, port):
+    """Whether httpd accepts connections there and has not stumbled over anything else."""
+    # It writes this file once all its ports are open and all modules are content.
+    if not os.path.exists(os.path.join(root, "httpd.pid")):
+        return False
     try:
         socket.create_connection((host.strip("[]"), port), timeout=1).close()
     except OSError:
@@ -165,7 +168,7 @@ def run(server, options, site):
     announced, state = False, newest(site.folder) if options.reload else None
     while not server.stopping and server.process.poll() is None:
         server.pump(0.1 if not announced else 1)
-        if not announced and answers(options.host, options.port):
+        if not announced and answers(options.root, options.host, options.port):
             announced = True
             print("%s is served at %s (Ctrl-C stops it)" % (site.what, url), flush=True)
         if options.folder != site.folder:
