@@ -220,3 +220,16 @@ def test_numbers_of_locks(make_server, watch, mpm, wanted, count):
         told = "Lock index is out of range for number of global mutex locks"
         assert lines == [f"{count} {told}", *[told] * 3]
         assert f"Creating {count} session mutexes" in server.said()
+
+
+def test_mutex_directory(make_server, watch, mpm):
+    """Where the mutexes are in memory a directory for them is not used, and the log says so."""
+    if mpm != "event":
+        pytest.skip("the mutexes are the same under every MPM")
+    with make_server(site("PythonOption mod_python.mutex_directory @root@/nowhere")) as server:
+        watch(server)
+        said = server.said()
+        assert client.get(server.port, "/locks/x/recursive").text == "False True"
+        assert not list(server.root.rglob("mpmtx*"))
+    assert f"mutex_directory {server.root}/nowhere is not used: the mutexes are in memory" in said
+    assert "using mutex_directory" not in said

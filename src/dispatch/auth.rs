@@ -49,7 +49,10 @@ impl Function<'_> {
             Err(reason) => {
                 log_request(
                     r,
-                    &format!("MP0302: {}: Can't get/create interpreter. {reason}", self.provider),
+                    &format!(
+                        "MP0302: {}: Can't get/create interpreter. {reason}",
+                        self.provider
+                    ),
                 );
                 return None;
             }

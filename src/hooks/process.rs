@@ -47,7 +47,11 @@ pub unsafe extern "C" fn post_config(
             component(format!("mod_python/{}", env!("CARGO_PKG_VERSION")));
             component(format!("Python/{}", interpreter::running_version()));
             let plan = dispatch::interpreter_for::plan(server);
-            log::startup_quiet(server, log::Level::Notice, &format!("MP0201: mod_python: {plan}"));
+            log::startup_quiet(
+                server,
+                log::Level::Notice,
+                &format!("MP0201: mod_python: {plan}"),
+            );
             // SAFETY: httpd's configuration pool.
             let pool = unsafe { Pool::from_raw(conf) };
             match make_locks(server).and_then(|()| open_session_cache(pool, server)) {
@@ -83,18 +87,21 @@ fn make_locks(server: &Server) -> Result<(), String> {
         },
     };
     let (count, processes, threads) = locks::sensible(wanted);
-    let directory = option(c"mod_python.mutex_directory").unwrap_or(c"/tmp");
+    let chosen = option(c"mod_python.mutex_directory");
+    let directory = chosen.unwrap_or(c"/tmp").to_string_lossy();
     let notice = |message: String| log::startup_quiet(server, log::Level::Notice, &message);
     notice(format!("mod_python: Creating {count} session mutexes based on {processes} max processes and {threads} max threads."));
-    notice(format!(
-        "mod_python: using mutex_directory {} ",
-        directory.to_string_lossy()
-    ));
-    locks::create(directory, count).map_err(|error| {
-        format!(
-            "MP0204: {error}; the directory for mutexes is {} (PythonOption mod_python.mutex_directory)",
-            directory.to_string_lossy()
-        )
+    if locks::HAVE_A_NAME {
+        notice(format!("mod_python: using mutex_directory {directory} "));
+    } else if chosen.is_some() {
+        notice(format!("mod_python: mutex_directory {directory} is not used: the mutexes are in memory, and leave no files"));
+    }
+    locks::create(&directory, count).map_err(|error| {
+        if locks::HAVE_A_NAME {
+            format!("MP0204: {error}; the directory for mutexes is {directory} (PythonOption mod_python.mutex_directory)")
+        } else {
+            format!("MP0204: {error}")
+        }
     })
 }
 

@@ -9,7 +9,7 @@
 //! and after a graceful restart exclude each other.
 
 use std::collections::HashSet;
-use std::ffi::{c_int, CStr};
+use std::ffi::c_int;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
@@ -74,12 +74,15 @@ pub fn sensible(wanted: usize) -> (usize, i32, i32) {
     (wanted.min(clients).max(2), processes, threads)
 }
 
+/// Whether the file of the locks has to be made in a directory; elsewhere it is in memory.
+pub const HAVE_A_NAME: bool = cfg!(not(target_os = "linux"));
+
 /// Makes the locks of a configuration, in the parent; their file lies in `directory` where the system has
 /// none without a name.
 ///
 /// # Errors
 /// What the operating system refused.
-pub fn create(directory: &CStr, count: usize) -> Result<(), Error> {
+pub fn create(directory: &str, count: usize) -> Result<(), Error> {
     if FILE.load(Ordering::Acquire) < 0 {
         let file = open(directory);
         if file < 0 {
@@ -92,18 +95,14 @@ pub fn create(directory: &CStr, count: usize) -> Result<(), Error> {
 }
 
 #[cfg(target_os = "linux")]
-fn open(_directory: &CStr) -> c_int {
+fn open(_directory: &str) -> c_int {
     // SAFETY: the name is a constant.
     unsafe { libc::memfd_create(c"mod_python locks".as_ptr(), libc::MFD_CLOEXEC) }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open(directory: &CStr) -> c_int {
-    let path = format!(
-        "{}/mpmtx{}",
-        directory.to_string_lossy(),
-        std::process::id()
-    );
+fn open(directory: &str) -> c_int {
+    let path = format!("{directory}/mpmtx{}", std::process::id());
     let Ok(path) = std::ffi::CString::new(path) else {
         return -1;
     };
@@ -247,7 +246,7 @@ mod tests {
 
     fn with_file() {
         static ONCE: std::sync::Once = std::sync::Once::new();
-        ONCE.call_once(|| create(c"/tmp", 8).unwrap());
+        ONCE.call_once(|| create("/tmp", 8).unwrap());
     }
 
     /// Runs a body in a child process; its exit status.

@@ -217,8 +217,7 @@ class _SqliteStore:
                 pass
         _log(
             "MP0645: DbmSession: %s is damaged (%s); kept as %s.damaged, "
-            "and all sessions begin anew"
-            % (self.path, error, self.path),
+            "and all sessions begin anew" % (self.path, error, self.path),
             log.CRIT,
         )
 
@@ -355,7 +354,8 @@ class DbmSession(defaults.BaseSession):
         try:
             return serializer.loads(data, self._options.serializer)
         except Exception:
-            log.failure(self._req, "Error while loading a session")
+            where = "session %s of %s" % (self._sid, self._dbmfile)
+            log.failure(self._req, "Error while loading a session", where)
             return None
 
     def do_save(self, dict):

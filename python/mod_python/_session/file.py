@@ -153,10 +153,12 @@ class FileSession(defaults.BaseSession):
             self._cleanup_timeout = timeout
         self._begin(req, sid, secret, lock, timeout, configured)
 
+    def _path(self):
+        return f"{self._sessdir}/{self._sid[:2]}/{self._sid}"
+
     def do_load(self):
-        sid = self._sid
         try:
-            file = _SessionFile(f"{self._sessdir}/{sid[:2]}/{sid}")
+            file = _SessionFile(self._path())
             data = file.read()
             if data is None:
                 return None
@@ -165,7 +167,7 @@ class FileSession(defaults.BaseSession):
                 return None
             file.touch()
         except Exception:
-            log.failure(self._req, "Error while loading a session")
+            log.failure(self._req, "Error while loading a session", self._path())
             return None
         self._file = file
         return state
@@ -182,14 +184,14 @@ class FileSession(defaults.BaseSession):
             write(self._sessdir, self._sid, data)
             self._file = None
         except Exception:
-            log.failure(self._req, "Error while saving a session")
+            log.failure(self._req, "Error while saving a session", self._path())
 
     def do_delete(self):
         self._file = None
         try:
-            _remove("%s/%s/%s" % (self._sessdir, self._sid[:2], self._sid))
+            _remove(self._path())
         except OSError:
-            log.failure(self._req, "Error while deleting a session")
+            log.failure(self._req, "Error while deleting a session", self._path())
 
     def do_cleanup(self):
         self._req.register_cleanup(
