@@ -1,11 +1,11 @@
 //! Raw bytes for connection handlers: what `conn.read`, `readline` and `write` do. (objects.md 3.2)
 
-use pyo3::exceptions::{PyOSError, PyTypeError};
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use super::request_config::ConnState;
-use super::{errors, text};
+use super::{errors, request_io};
 use crate::httpd::conn_io::{Read, READ_FAILED};
 use crate::httpd::{Conn, Error};
 
@@ -87,15 +87,14 @@ pub fn readline<'py>(
 /// `conn.write`
 pub fn write(state: &ConnState, data: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = data.py();
+    let copy;
     let bytes: &[u8] = if let Ok(bytes) = data.cast::<PyBytes>() {
         bytes.as_bytes()
     } else if let Ok(string) = data.cast::<PyString>() {
         string.to_str()?.as_bytes()
     } else {
-        return Err(PyTypeError::new_err(format!(
-            "a bytes-like object is required, not '{}'",
-            text::type_name(data)
-        )));
+        copy = request_io::copy_exported(data)?;
+        copy.as_bytes()
     };
     if bytes.is_empty() {
         return state.with(py, |_| ());

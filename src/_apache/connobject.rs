@@ -200,7 +200,7 @@ conn_methods! {
         conn_io::readline(&self.state, py, n)
     }
 
-    /// Sends str (as UTF-8) or bytes at once; whether they arrive is not known.
+    /// Sends str (as UTF-8) or a bytes-like object at once; whether they arrive is not known.
     fn write(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
         conn_io::write(&self.state, data)
     }

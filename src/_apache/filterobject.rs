@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyString};
 
 use super::bytes_room::{self, Room};
 use super::request_config::RequestState;
+use super::request_io;
 use super::requestobject::RequestObject;
 use super::text;
 use crate::httpd::brigade::{Brigade, First};
@@ -325,11 +326,19 @@ impl FilterObject {
         )
     }
 
-    /// Queues str (as UTF-8) or bytes for the next filter, or for the reader of an input filter.
+    /// Queues str (as UTF-8) or a bytes-like object for the next filter, or for the reader of an input filter.
     ///
     /// Raises OSError when the next filter fails, ValueError after close().
     fn write(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = data.py();
+        let copy;
+        let data = if data.is_instance_of::<PyBytes>() || data.is_instance_of::<PyString>() {
+            data
+        } else {
+            // Before the call is looked at: copying may run Python code, which may end it.
+            copy = request_io::copy_exported(data)?.into_any();
+            &copy
+        };
         let live = self.open(py)?;
         let length = if let Ok(bytes) = data.cast_exact::<PyBytes>() {
             let length = bytes.as_bytes().len();
@@ -346,15 +355,10 @@ impl FilterObject {
         } else if let Ok(bytes) = data.cast::<PyBytes>() {
             live.output.write(bytes.as_bytes());
             bytes.as_bytes().len()
-        } else if let Ok(string) = data.cast::<PyString>() {
-            let bytes = string.to_str()?.as_bytes();
+        } else {
+            let bytes = data.cast::<PyString>()?.to_str()?.as_bytes();
             live.output.write(bytes);
             bytes.len()
-        } else {
-            return Err(PyTypeError::new_err(format!(
-                "a bytes-like object is required, not '{}'",
-                text::type_name(data)
-            )));
         };
         if length == 0 {
             return Ok(());

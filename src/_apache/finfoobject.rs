@@ -105,8 +105,14 @@ impl FileInfo {
         Ok(PyTuple::new(py, items)?.try_iter()?.into_any())
     }
 
-    fn __dir__(&self) -> Vec<&'static str> {
-        NAMES.into_iter().chain(["valid"]).collect()
+    fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        // What every object has, and the attributes, which are no descriptors.
+        let object = slf.py().get_type::<PyAny>();
+        let names = object.call_method1("__dir__", (slf,))?;
+        for name in NAMES.into_iter().chain(["valid"]) {
+            names.call_method1("append", (name,))?;
+        }
+        Ok(names)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

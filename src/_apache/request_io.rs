@@ -31,21 +31,35 @@ pub fn write(state: &Arc<RequestState>, data: &Bound<'_, PyAny>, flush: bool) ->
 
 /// Writes what another object exports: bytearray, memoryview, array ...
 fn write_buffer(state: &Arc<RequestState>, data: &Bound<'_, PyAny>, flush: bool) -> PyResult<()> {
-    let Ok(buffer) = PyUntypedBuffer::get(data) else {
-        return Err(PyTypeError::new_err(format!(
-            "a bytes-like object is required, not '{}'",
-            text::type_name(data)
-        )));
+    let buffer = match PyUntypedBuffer::get(data) {
+        Ok(buffer) if buffer.is_c_contiguous() => buffer,
+        // Those of ctypes do not tell pyo3 enough.
+        _ => {
+            let copy = copy_exported(data)?;
+            return write_bytes(state, data.py(), copy.as_bytes(), flush);
+        }
     };
-    if !buffer.is_c_contiguous() {
-        let copy = data.py().get_type::<PyBytes>().call1((data,))?;
-        return write_bytes(state, data.py(), copy.cast::<PyBytes>()?.as_bytes(), flush);
-    }
     // As in CPython's own write functions, a thread that changes the memory meanwhile changes what is
     // sent; the memory itself stays while it is exported.
     let memory = std::ptr::slice_from_raw_parts(buffer.buf_ptr().cast(), buffer.len_bytes());
     // SAFETY: exported until `buffer` is dropped.
     unsafe { write_memory(state, data.py(), memory, flush) }
+}
+
+/// The bytes that an object exports: those of a bytearray, a memoryview, an array ...
+///
+/// # Errors
+/// TypeError where it exports none; what its own code raises.
+pub fn copy_exported<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    // SAFETY: a look at the object's type.
+    if unsafe { pyo3::ffi::PyObject_CheckBuffer(data.as_ptr()) } == 0 {
+        return Err(PyTypeError::new_err(format!(
+            "a bytes-like object is required, not '{}'",
+            text::type_name(data)
+        )));
+    }
+    let copy = data.py().get_type::<PyBytes>().call1((data,))?;
+    Ok(copy.cast_into()?)
 }
 
 #[inline]
