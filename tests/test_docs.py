@@ -188,6 +188,25 @@ def test_every_command_is_described():
     assert sorted(re.findall(r"generated: command ([\w-]+) ", text)) == sorted(command.COMMANDS)
 
 
+def test_every_object_is_described():
+    tomllib = pytest.importorskip("tomllib")
+    tables = tomllib.loads((REPOSITORY / "tests/compat/tables/objects.toml").read_text())
+    texts = "".join(page.read_text() for page in (DOCS / "reference/objects").iterdir())
+    assert sorted(re.findall(r"generated: object ([\w-]+) ", texts)) == sorted(tables)
+
+
+def test_every_module_is_described():
+    names = {path.stem for path in (REPOSITORY / "python/mod_python").glob("[!_]*.py")}
+    pages = {page.stem for page in (DOCS / "reference/modules").glob("*.md")}
+    # apache is among the objects, the other two are for compatibility alone.
+    assert names - {"apache", "python22", "version"} == pages - {"index"}
+
+
+def test_every_message_is_described(built):
+    ids = built[BUILT / "reference/errors.html"].ids
+    assert {row["id"].lower() for row in table("messages.toml")["message"]} <= ids
+
+
 # -- samples
 
 

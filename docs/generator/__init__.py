@@ -22,6 +22,7 @@ PARTS = {
     "module": modules.page,
     "object": objects.page,
     "options": options.table,
+    "phases": directives.phases,
 }
 
 

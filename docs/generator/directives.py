@@ -1,9 +1,11 @@
 """Every directive: from docs/tables/directives.toml and the contexts `mod_python check` goes by."""
 
+import re
+
 from mod_python._check.configuration import DIRECTIVES
 
 from .markdown import code, table, text
-from .sources import toml
+from .sources import REPOSITORY, toml
 
 CONTEXTS = {"s": "server", "v": "virtual host", "d": "section", "h": ".htaccess"}
 
@@ -41,8 +43,29 @@ def pages():
     return "\n".join(out)
 
 
+GOES_ON = {
+    "Ok": "`apache.OK`",
+    "Declined": "`apache.DECLINED`",
+    "OkOrDeclined": "`apache.OK`, `apache.DECLINED`",
+}
+
+
+def phases():
+    """The phases' default functions, and after which result the next handler of a list runs."""
+    source = (REPOSITORY / "src/config/phase.rs").read_text()
+    row = r'Row::new\(\s*c"(\w+)",\s*c"(\w+)",\s*GoesOn::(\w+),?\s*\)'
+    found = {name: (function, on) for name, function, on in re.findall(row, source)}
+    names = [one["name"] for one in rows() if one["name"] in found]
+    if len(names) != len(found):
+        raise KeyError("phase.rs has phases without a directive")
+    lines = [[code(name), code(found[name][0]), GOES_ON[found[name][1]]] for name in names]
+    return table(["Directive", "Default function", "The next handler runs after"], lines)
+
+
 def _default(row):
-    return code(row["default"]) if "default" in row else "none"
+    if "default" not in row:
+        return "none"
+    return row["default"] if " " in row["default"] else code(row["default"])
 
 
 def _section(row):

@@ -31,9 +31,7 @@ def table():
             out.append(_texts(row["text"]))
             out.append(_cause_and_cure(row))
     out.append("## Messages as in mod_python 3.5\n")
-    out.append(
-        "These have no id: people, and programs that read logs, know them as they are.\n"
-    )
+    out.append("These have no id: people, and programs that read logs, know them as they are.\n")
     for row in rows["known"]:
         out.append(_texts(row["text"]))
         out.append(_cause_and_cure(row))
