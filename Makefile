@@ -4,7 +4,7 @@
 # DOCS_PYTHON=$(PYO3_PYTHON)     what Sphinx runs in, 3.11 or later
 # APXS=apxs                      the httpd to build for
 # BENCH=--list                   options of the benchmark (tests/bench/README.md)
-# PORT=8080                      where `make run` serves; PORT+1 is the connection example's
+# PORT=8080                      where `make run` serves; PORT+1 and PORT+2 are two examples'
 
 PYO3_PYTHON ?= /usr/bin/python3
 DOCS_PYTHON ?= $(PYO3_PYTHON)
@@ -42,7 +42,8 @@ help:
 run: build
 	$(say) 'Starting httpd'
 	@exec env PYTHONPATH=python $(PYO3_PYTHON) -m mod_python serve --listen 127.0.0.1:$(PORT) \
-		--define CONNECTION_PORT=$$(($(PORT) + 1)) examples/httpd.conf
+		--define CONNECTION_PORT=$$(($(PORT) + 1)) --define BACKEND_PORT=$$(($(PORT) + 2)) \
+		examples/httpd.conf
 
 build: packages
 	$(say) 'Compiling the module for $(PYO3_PYTHON) (the first time takes a few minutes)'

@@ -2,34 +2,57 @@
 
 import hashlib
 import html.parser
+import importlib.util
 import json
 import re
+import runpy
+import sys
 from urllib.parse import urlencode
 
 import pytest
 
 from pyhttpd import Site, client
 from pyhttpd.install import REPOSITORY
+from pyhttpd.packages import FLASK, place
 from pyhttpd.server import free_port
 
 EXAMPLES = REPOSITORY / "examples"
 NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/httpd.conf"))
-PORT = free_port()
+PORT, BACKEND = free_port(), free_port()
 
 SITE = Site(
     conf="""
         Define EXAMPLES @root@/htdocs/examples
         Define STATE @root@/tmp
         Define CONNECTION_PORT %d
+        Define BACKEND_PORT %d
         Include @root@/htdocs/examples/httpd.conf
     """
-    % PORT,
+    % (PORT, BACKEND),
+    modules=("proxy", "proxy_http"),
     files={
         "examples/%s" % path.relative_to(EXAMPLES): path.read_bytes()
         for path in EXAMPLES.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     },
 )
+
+
+needs_flask = pytest.mark.skipif(
+    importlib.util.find_spec("flask") is None, reason="tests/requirements-wsgi.txt is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def make_server(make_server):
+    """Servers with Flask beside the example that needs it."""
+
+    def make(site, **options):
+        server = make_server(site, **options)
+        place(FLASK, server.root / "htdocs/examples/flask")
+        return server
+
+    return make
 
 
 class Links(html.parser.HTMLParser):
@@ -54,7 +77,7 @@ def form(fields, **more):
 
 
 def test_each_example_is_complete():
-    assert len(NAMES) == 9
+    assert len(NAMES) == 10
     main = (EXAMPLES / "httpd.conf").read_text()
     start = (EXAMPLES / "start/index.html").read_text()
     for name in NAMES:
@@ -69,7 +92,8 @@ def test_start_page_links_answer(get):
     links = Links(start.text).found
     assert len(links) == 2 + len(NAMES)  # a style sheet and the test page
     for link in links:
-        assert get(link).status == (401 if link == "/auth/" else 200), link
+        wanted = {"/auth/": 401, "/flask/": 200 if importlib.util.find_spec("flask") else 503}
+        assert get(link).status == wanted.get(link, 200), link
 
 
 def test_test_page(get):
@@ -141,6 +165,17 @@ def test_auth(get):
     assert get("/auth/gate.py", auth=("ali", "sesame")).status == 404
 
 
+def test_auth_over_a_proxied_application(get, fetch, server):
+    assert get("/auth/members/").status == 401
+    assert get("/auth/members/", auth=("ali", "wrong")).status == 401
+    for who in (("ali", "sesame"), ("morgiana", "open")):
+        assert "<h1>Welcome, %s</h1>" % who[0] in get("/auth/members/", auth=who).text
+    # Nobody passes for somebody else with a header of their own.
+    answer = fetch("/auth/members/", auth=("morgiana", "open"), headers=[("X-Remote-User", "ali")])
+    assert "<h1>Welcome, morgiana</h1>" in answer.text and "ali" not in answer.text
+    assert client.get(BACKEND, "/").status == 403
+
+
 def numbered(text):
     return "".join("%4d  %s\n" % pair for pair in enumerate(text.splitlines(), 1))
 
@@ -210,6 +245,26 @@ def test_wsgi(get, fetch, connect):
     assert fetch("/wsgi/notes", "POST", body=b"x" * 20000).status == 413
     assert fetch("/wsgi/notes", "DELETE").status == 404
     assert get("/wsgi/elsewhere").status == 404
+
+
+@needs_flask
+def test_flask(get, fetch):
+    page = get("/flask/")
+    assert page.status == 200 and 'action="/flask/"' in page.text
+    counted = fetch("/flask/", **form({"text": "Öl, öl & <b>Öl</b>"})).text
+    assert "<td>öl</td><td>3</td>" in counted and "&lt;b&gt;Öl&lt;/b&gt;" in counted
+    answer = fetch("/flask/api", "POST", body=b"to be or not to be")
+    assert json.loads(answer.text) == {"to": 2, "be": 2, "or": 1, "not": 1}
+    assert get("/flask/elsewhere").status == 404
+
+
+def test_flask_that_is_missing_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "flask", None)
+    monkeypatch.syspath_prepend(str(EXAMPLES / "flask"))
+    told = []
+    app = runpy.run_path(str(EXAMPLES / "flask/served.py"))["app"]
+    (body,) = app({}, lambda status, headers: told.append(status))
+    assert told == ["503 Service Unavailable"] and b"Flask is not installed" in body
 
 
 def multipart(*files):

@@ -210,7 +210,7 @@ def test_examples_through_make(mpm):
         check=True,
     ).stdout
     assert "serve --listen 127.0.0.1:9999" in said
-    assert "CONNECTION_PORT=$((9999 + 1)) examples/httpd.conf" in said
+    assert "CONNECTION_PORT=$((9999 + 1)) --define BACKEND_PORT=$((9999 + 2))" in said
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -3,20 +3,16 @@
 import hashlib
 import importlib.util
 import os
-import pathlib
 import re
-import shutil
 import subprocess
 import sys
 
 import pytest
 
 from pyhttpd import Site
+from pyhttpd.packages import FLASK, place
 
-FRAMEWORKS = (
-    *("django", "asgiref", "sqlparse", "flask", "werkzeug", "jinja2", "markupsafe", "click"),
-    *("itsdangerous", "blinker", "importlib_metadata", "zipp", "typing_extensions"),
-)
+FRAMEWORKS = ("django", "asgiref", "sqlparse", "typing_extensions", *FLASK)
 if not all(map(importlib.util.find_spec, ("django", "flask"))):
     pytest.skip("tests/requirements-wsgi.txt is not installed", allow_module_level=True)
 
@@ -149,24 +145,10 @@ def make_server(make_server):
         packages = server.root / "packages"
         packages.mkdir()
         packages.chmod(0o755)
-        for name in FRAMEWORKS:
-            spec = importlib.util.find_spec(name)
-            if spec is not None:
-                place_package(pathlib.Path(spec.origin), packages)
+        place(FRAMEWORKS, packages)
         return server
 
     return make
-
-
-def place_package(origin, packages):
-    """Copies a package, whose place httpd's children may not be allowed to read."""
-    source = origin.parent if origin.name == "__init__.py" else origin
-    target = packages / source.name
-    unused = shutil.ignore_patterns("__pycache__", "gis", "*.mo", "*.po", "*.js", "*.svg")
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=unused)
-    else:
-        shutil.copy(source, target)
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +162,8 @@ def database(_module_server):
     )
     path = os.pathsep.join((str(root / "packages"), str(root / "htdocs")))
     subprocess.run([sys.executable, "-c", setup], check=True, env={"PYTHONPATH": path})
-    for place, mode in (("data", 0o777), ("data/db.sqlite3", 0o666)):
-        (root / "htdocs" / place).chmod(mode)
+    for path, mode in (("data", 0o777), ("data/db.sqlite3", 0o666)):
+        (root / "htdocs" / path).chmod(mode)
 
 
 def cookies(answer):
