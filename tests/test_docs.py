@@ -14,12 +14,14 @@ import pytest
 
 from mod_python import __main__ as command
 from mod_python._check.configuration import DIRECTIVES
-from pyhttpd import Site, client
-from pyhttpd.install import REPOSITORY
+from pyhttpd import Site, client, python
+from pyhttpd.install import REPOSITORY, Httpd
 
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 BUILT = REPOSITORY / "build/docs"
+PYTHON = os.environ.get("PYO3_PYTHON", "/usr/bin/python3")
+INCLUDE = "__import__('sysconfig').get_path('include')"
 
 # A fenced block: its language and its text; a file's name may stand in the paragraph before.
 BLOCK = re.compile(
@@ -221,11 +223,11 @@ def test_httpd_accepts_every_piece_of_configuration(make_server):
     base = server.configuration()
     samples = [(name, text) for name, _, _, text in blocks("apache")] + samples_of_directives()
     assert len(samples) > 45
-    refused = []
-    for name, text in samples:
+
+    def refusal(text):
         # What is not there, or is there already.
-        lines = re.sub(r"^\s*(LoadModule python_module|PythonHome /).*$", "", text, flags=re.M)
-        conf.write_text(base + "\n" + lines)
+        text = re.sub(r"^\s*(LoadModule python_module|PythonHome /).*$", "", text, flags=re.M)
+        conf.write_text(base + "\n" + text)
         done = subprocess.run(
             [str(server.httpd.binary), "-d", str(server.root), "-f", str(conf), "-t"],
             capture_output=True,
@@ -233,9 +235,12 @@ def test_httpd_accepts_every_piece_of_configuration(make_server):
             env=server.environment(),
             check=False,
         )
-        if done.returncode:
-            refused.append((name, text, done.stderr))
-    assert not refused
+        return done.returncode and done.stderr
+
+    # Together they take a tenth of the time; one by one they tell which is wrong.
+    if refusal("\n".join(text for _, text in samples)):
+        refused = [(name, refusal(text), text) for name, text in samples]
+        assert not [row for row in refused if row[1]]
 
 
 def test_python_compiles_every_piece_of_python():
@@ -243,6 +248,19 @@ def test_python_compiles_every_piece_of_python():
     assert len(samples) > 15
     for name, file, _, text in samples:
         compile(text, file or name, "exec")
+
+
+def test_the_compiler_accepts_every_piece_of_c(tmp_path):
+    folders = [REPOSITORY / "include", python.ask(PYTHON, INCLUDE)]
+    samples = blocks("c")
+    assert samples
+    for number, (_, _, _, text) in enumerate(samples):
+        source = tmp_path / ("mod_sample%d.c" % number)
+        source.write_text(text)
+        place = tmp_path / str(number)
+        place.mkdir()
+        flags = ["-I%s" % folder for folder in folders]
+        Httpd.find().build(source, place, *flags, "-Wc,-Wall -Werror -Wno-unused-function")
 
 
 def test_every_file_of_the_tutorial_is_served():
