@@ -6,11 +6,28 @@ import pytest
 
 from pyhttpd import Site
 
+# Says where it runs, all the time.
+WHERE = """
+    import os, sys, time
+    print("Content-Type: text/plain\\n")
+    seen = set()
+    for _ in range(20):
+        seen.add((os.getcwd() == os.path.dirname(__file__), os.environ["QUERY_STRING"]))
+        time.sleep(0.001)
+    print(sorted(seen), sys.stdin.read(), end="")
+"""
+
 SITE = Site(
     conf="""
         <Directory @root@/htdocs/cgi>
             SetHandler mod_python
             PythonHandler mod_python.cgihandler
+        </Directory>
+        <Directory @root@/htdocs/cgi/a>
+            PythonInterpreter a
+        </Directory>
+        <Directory @root@/htdocs/cgi/b>
+            PythonInterpreter b
         </Directory>
         <Directory @root@/htdocs/own>
             SetHandler mod_python
@@ -72,6 +89,7 @@ SITE = Site(
                 print(os.environ["QUERY_STRING"], end=" ")
                 time.sleep(0.001)
         """,
+        **{f"cgi/{name}/where.py": WHERE for name in "abc"},
         "cgi/changing.py": "print('Content-Type: text/plain\\n\\none', end='')\n",
         "cgi/dotted.name.py": "print('Content-Type: text/plain\\n\\nran', end='')\n",
         "own/own.py": """
@@ -168,3 +186,14 @@ def test_several_threads(get):
             assert script.result().text == f"{number} " * 20
         for other in others:
             assert other.result().text == "False None"
+
+
+def test_scripts_of_several_interpreters(fetch):
+    # `c` runs in the interpreter of the server. The working directory is one for all of them.
+    with concurrent.futures.ThreadPoolExecutor(9) as pool:
+        answers = [
+            (name, pool.submit(fetch, f"/cgi/{name}/where.py?{name}", "POST", body=name.encode()))
+            for name in "abc" * 6
+        ]
+        for name, answer in answers:
+            assert answer.result().text == f"[(True, '{name}')] {name}"

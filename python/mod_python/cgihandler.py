@@ -2,7 +2,7 @@
 
 A script runs like a program of its own: with the environment and the standard streams of CGI, in
 its directory, and with the modules that earlier scripts imported forgotten. Scripts run one at a
-time in an interpreter, because the working directory belongs to the process.
+time in a child, whatever their interpreters, because the working directory belongs to the process.
 """
 
 import importlib.machinery
@@ -12,9 +12,9 @@ import sys
 import sysconfig
 import threading
 
+import _apache
 from mod_python import _cgi, apache
 
-_lock = threading.Lock()
 _codes = {}
 _STDLIB = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
 
@@ -24,32 +24,39 @@ def handler(req):
     path = _script(req)
     if path is None:
         return apache.HTTP_NOT_FOUND
-    with _lock:
-        directory = os.getcwd()
-        old_path = sys.path[:]
-        imports = _Imports()
-        saved = _cgi.setup_cgi(req)
-        stdin, stdout = sys.stdin, sys.stdout
-        output = stdout._stream()
-        try:
-            sys.meta_path.insert(0, imports)
-            os.chdir(os.path.dirname(path))
-            if os.path.dirname(path) not in sys.path:
-                sys.path.insert(0, os.path.dirname(path))
-            _run(path, req)
-            if sys.stdout is not stdout:
-                # The script put something of its own around it.
-                sys.stdout.flush()
-            output.finish()
-        finally:
-            sys.stdin, sys.stdout = stdin, stdout
-            _cgi.restore_nocgi(*saved)
-            sys.path[:] = old_path
-            if imports in sys.meta_path:
-                sys.meta_path.remove(imports)
-            imports.forget()
-            os.chdir(directory)
+    _apache._process_lock()
+    try:
+        _run_alone(path, req)
+    finally:
+        _apache._process_unlock()
     return apache.OK
+
+
+def _run_alone(path, req):
+    directory = os.getcwd()
+    old_path = sys.path[:]
+    imports = _Imports()
+    saved = _cgi.setup_cgi(req)
+    stdin, stdout = sys.stdin, sys.stdout
+    output = stdout._stream()
+    try:
+        sys.meta_path.insert(0, imports)
+        os.chdir(os.path.dirname(path))
+        if os.path.dirname(path) not in sys.path:
+            sys.path.insert(0, os.path.dirname(path))
+        _run(path, req)
+        if sys.stdout is not stdout:
+            # The script put something of its own around it.
+            sys.stdout.flush()
+        output.finish()
+    finally:
+        sys.stdin, sys.stdout = stdin, stdout
+        _cgi.restore_nocgi(*saved)
+        sys.path[:] = old_path
+        if imports in sys.meta_path:
+            sys.meta_path.remove(imports)
+        imports.forget()
+        os.chdir(directory)
 
 
 def _script(req):

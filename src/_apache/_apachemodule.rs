@@ -17,8 +17,8 @@ use super::wsgi_gateway::Gateway;
 use super::wsgi_response::WsgiResponse;
 use super::{
     attributes, child_cleanup, config_tree as tree, errors, file_stamp, forms, global_lock,
-    importing, parse_qs, request_cookies, request_lock, request_options, session_cache,
-    table_iterator, table_slots, text,
+    importing, parse_qs, process_lock, request_cookies, request_lock, request_options,
+    session_cache, table_iterator, table_slots, text,
 };
 use crate::httpd::{constants, finfo, log, mpm, Error};
 use crate::interpreter::{registry, thread};
@@ -189,6 +189,8 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(global_lock::_global_lock, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_trylock, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_unlock, module)?)?;
+    module.add_function(wrap_pyfunction!(process_lock::_process_lock, module)?)?;
+    module.add_function(wrap_pyfunction!(process_lock::_process_unlock, module)?)?;
     module.add_function(wrap_pyfunction!(request_cookies::_cookie_pairs, module)?)?;
     module.add_function(wrap_pyfunction!(request_cookies::_session_id, module)?)?;
     module.add_function(wrap_pyfunction!(request_cookies::_add_cookie, module)?)?;

@@ -26,6 +26,7 @@ pub mod importing;
 pub mod instance_dict;
 pub mod lease;
 pub mod parse_qs;
+pub mod process_lock;
 pub mod request_body;
 pub mod request_cgi;
 pub mod request_config;
