@@ -1,4 +1,4 @@
-"""A Python thread of another request in the middle of this one: httpd gets its objects back only when it is out."""
+"""A thread of another request in the middle of this one: httpd gets its objects back afterwards."""
 
 import threading
 import time

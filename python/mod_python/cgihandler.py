@@ -13,6 +13,7 @@ import sysconfig
 import threading
 
 import _apache
+
 from mod_python import _cgi, apache
 
 _codes = {}
