@@ -73,7 +73,7 @@ cargo-test: packages
 	@$(CARGO) test --locked
 
 # Tests that are long, or skipped without MOD_PYTHON_SOAK=1.
-SOAK_TESTS = tests/test_stress.py tests/test_socache.py
+SOAK_TESTS = tests/test_stress.py tests/test_socache.py tests/test_hostile_clients.py
 soak: test-packages build .venv/ready
 	@failed=; $(MAKE) --no-print-directory test-chroot || failed=' test-chroot'; \
 	for mpm in $(MPMS); do \

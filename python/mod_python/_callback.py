@@ -127,9 +127,12 @@ class CallBack:
     ):
         """Log an exception, and show it to the client when debug is true.
 
-        Returns 500, or apache.DONE (-2) when a page was written.
+        Returns 500 (400 where the request's body is broken or does not come, as httpd answers
+        that), or apache.DONE (-2) when a page was written.
         """
         import traceback
+
+        status = 400 if _body_is_broken(evalue) else 500
 
         if filter is not None and req is None:
             req = filter.req
@@ -149,14 +152,14 @@ class CallBack:
             else:
                 _apache.log_error(text, 3)
         if not debug or req is None or _client_is_gone(evalue):
-            return 500
+            return status
         from html import escape
 
         page = ['\n<pre>\nMod_python error: "%s %s"\n\n' % (escape(phase), escape(hname))]
         page.extend(escape(chunk) + "\n" for chunk in chunks)
         page.append("</pre>\n")
         text = "".join(page).encode("utf-8", "backslashreplace")
-        req.status = 500
+        req.status = status
         req.content_type = "text/html"
         if filter is not None and not req.sent_bodyct:
             # That of the content which the filter did not pass on.
@@ -167,7 +170,7 @@ class CallBack:
                 filter.flush()
         except OSError:
             # The client is gone, and the error is in the log.
-            return 500
+            return status
         return -2
 
 
@@ -205,3 +208,8 @@ def _safe_tb(traceback, etb):
         return traceback.format_tb(etb)
     except Exception:
         return []
+
+
+def _body_is_broken(value):
+    """Whether an exception says that the request's body could not be read (req.read's words)."""
+    return isinstance(value, OSError) and str(value) == "Client read error (Timeout?)"
