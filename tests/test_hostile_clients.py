@@ -1,6 +1,6 @@
 """Broken requests at every entrance: no child dies, nothing fails that should not, memory is flat.
 
-MOD_PYTHON_HOSTILE_REQUESTS says how many (4,500, in a soak a million), MOD_PYTHON_HOSTILE_SEED
+MOD_PYTHON_HOSTILE_REQUESTS says how many (3,000, in a soak a million), MOD_PYTHON_HOSTILE_SEED
 repeats a run.
 What was sent and what came back is printed (`pytest -s`).
 """
@@ -20,7 +20,7 @@ import pytest
 from pyhttpd import Connection, Site
 from pyhttpd.error_log import DISASTER
 
-_DEFAULT = "1000000" if os.environ.get("MOD_PYTHON_SOAK") else "4500"
+_DEFAULT = "1000000" if os.environ.get("MOD_PYTHON_SOAK") else "3000"
 REQUESTS = int(os.environ.get("MOD_PYTHON_HOSTILE_REQUESTS", _DEFAULT))
 SEED = int(os.environ.get("MOD_PYTHON_HOSTILE_SEED", "0")) or random.randrange(1, 10**9)
 PROCESSES = 3
@@ -389,11 +389,13 @@ def start_clients(port, count):
     ]  # fmt: skip
 
 
-def test_no_client_hurts(make_server):
+def test_no_client_hurts(make_server, mpm):
+    # Each client that stops in the middle holds one of prefork's few processes for a while.
+    count = REQUESTS // (4 if mpm == "prefork" else 1)
     server = make_server(SITE)
     server.start()
     tally = Tally()
-    clients = start_clients(server.port, REQUESTS // PROCESSES)
+    clients = start_clients(server.port, count // PROCESSES)
     followers = [threading.Thread(target=tally.follow, args=(one,)) for one in clients]
     for follower in followers:
         follower.start()
@@ -413,7 +415,7 @@ def test_no_client_hurts(make_server):
         said = client.stderr.read()
         assert client.wait(120) == 0 or lost, f"seed {SEED}: {said}"
     lost |= server.lost_children()
-    early = [rss for sent, rss in samples if sent <= REQUESTS / 3]
+    early = [rss for sent, rss in samples if sent <= count / 3]
     warm = max(early, key=lambda rss: sum(rss.values()), default={})
     end = samples[-1][1]
     print(
@@ -432,8 +434,8 @@ def test_no_client_hurts(make_server):
     assert not tally.unanswered, (
         f"seed {SEED}: {len(tally.unanswered)}: {tally.unanswered[0][:9000]}"
     )
-    assert tally.requests >= REQUESTS // PROCESSES * PROCESSES
-    if REQUESTS >= 100_000:
+    assert tally.requests >= count // PROCESSES * PROCESSES
+    if count >= 100_000:
         grown = {pid: rss - warm.get(pid, rss) for pid, rss in end.items()}
         assert max(grown.values()) < FLAT, f"seed {SEED}: children grew by {grown} KiB"
     # It still works.
