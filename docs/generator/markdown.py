@@ -47,7 +47,7 @@ def docstring(plain):
         elif _ITEM.fullmatch(lines[0]):
             out += _items(lines)
         else:
-            out.append(text("\n".join(line.strip() for line in lines)))
+            out.append(text(re.sub("::$", ":", "\n".join(line.strip() for line in lines))))
     return "\n\n".join(out) + "\n\n"
 
 

@@ -68,6 +68,7 @@ def _item(label, item, level, owner):
         out.append(docstring(item.docstring.value))
     if item.is_class:
         bases = [str(base).rpartition(".")[2] for base in item.bases]
+        bases = [base for base in bases if not base.startswith("_")]
         if bases:
             out.append("Bases: %s.\n" % ", ".join(map(code, bases)))
         for name, method in item.members.items():
