@@ -23,6 +23,7 @@ import types
 import _apache
 from _apache import (
     SERVER_RETURN,
+    RequestTimeout,
     config_tree,
     exists_config_define,
     expr,

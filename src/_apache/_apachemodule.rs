@@ -153,6 +153,7 @@ fn expr<'py>(
 pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add("SERVER_RETURN", errors::server_return(py))?;
+    module.add("RequestTimeout", super::request_timeout::class(py))?;
     module.add("table", py.get_type::<TableObject>())?;
     module.add("_Configured", py.get_type::<Configured>())?;
     module.add("_SessionFile", py.get_type::<SessionFile>())?;

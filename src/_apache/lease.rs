@@ -119,6 +119,11 @@ impl Gate {
         self.depth.get() == 0
     }
 
+    /// Whether some thread is inside an operation without the GIL.
+    pub fn is_detached(&self, _py: Python<'_>) -> bool {
+        self.owner.get() != 0
+    }
+
     /// Whether this thread may use the objects under the GIL now; waits where it will be able to.
     #[inline]
     pub fn pass(&self, py: Python<'_>) -> PyResult<()> {

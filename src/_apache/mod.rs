@@ -35,6 +35,7 @@ pub mod request_handlers;
 pub mod request_io;
 pub mod request_lock;
 pub mod request_options;
+pub mod request_timeout;
 pub mod requestobject;
 pub mod serverobject;
 pub mod session_cache;

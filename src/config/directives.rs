@@ -6,7 +6,7 @@ use std::ptr::{null, null_mut};
 use super::cmd::{register_filter, Cmd};
 use super::hlist::{self, Entry};
 use super::phase::Phase;
-use super::{Filter, Import, InterpPerServer, PythonOption};
+use super::{limits, Filter, Import, InterpPerServer, PythonOption};
 use crate::ffi;
 use crate::httpd::socache::Choice;
 
@@ -27,7 +27,7 @@ impl Commands {
 const OR_ALL: c_int = ffi::MP_OR_ALL as c_int;
 const SERVER: c_int = ffi::MP_RSRC_CONF as c_int;
 const NOT_HTACCESS: c_int = (ffi::MP_RSRC_CONF | ffi::MP_ACCESS_CONF) as c_int;
-const COUNT: usize = 33;
+const COUNT: usize = 37;
 
 pub static COMMANDS: Commands = Commands([
     handlers(
@@ -222,6 +222,30 @@ pub static COMMANDS: Commands = Commands([
         SERVER,
         c"where SocacheSession keeps sessions: a shared object cache provider[:arguments], or none.",
     ),
+    take12(
+        c"PythonRequestTimeout",
+        limits::python_request_timeout,
+        OR_ALL,
+        c"how many seconds a handler may run, 0 for ever; and how many it gets to clean up.",
+    ),
+    take12(
+        c"PythonWedgeAction",
+        limits::python_wedge_action,
+        SERVER,
+        c"log or recycle: what is done about a handler that is stuck; and the seconds others get to end.",
+    ),
+    take1(
+        c"PythonMaxRequests",
+        limits::python_max_requests,
+        SERVER,
+        c"how many Python requests a child serves before it is replaced, 0 for any number.",
+    ),
+    take1(
+        c"PythonMaxMemory",
+        limits::python_max_memory,
+        SERVER,
+        c"how much memory (bytes, or with K, M or G) a child may occupy before it is replaced, 0 for any.",
+    ),
     END,
 ]);
 
@@ -353,7 +377,7 @@ const fn flag(
 
 /// # Safety
 /// A string httpd gave a directive function.
-unsafe fn arg<'a>(raw: *const c_char) -> &'a CStr {
+pub(super) unsafe fn arg<'a>(raw: *const c_char) -> &'a CStr {
     // SAFETY: httpd passes C strings, and null only for a missing optional argument.
     unsafe {
         if raw.is_null() {
@@ -679,7 +703,7 @@ unsafe extern "C" fn python_authn_provider(
 }
 
 /// Refuses what concerns the whole child inside a `<VirtualHost>`.
-fn main_server_only(cmd: &Cmd<'_>, directive: &str) -> Result<(), String> {
+pub(super) fn main_server_only(cmd: &Cmd<'_>, directive: &str) -> Result<(), String> {
     // SAFETY: the server httpd reads the directive for.
     if unsafe { (*(*cmd.raw).server).is_virtual } != 0 {
         return Err(format!(

@@ -19,6 +19,7 @@ impl<'p> Settings<'p> {
             interp_per_directory: new.interp_per_directory.or(base.interp_per_directory),
             interp_per_directive: new.interp_per_directive.or(base.interp_per_directive),
             optimize: new.optimize.or(base.optimize),
+            request_timeout: new.request_timeout.or(base.request_timeout),
         }
     }
 }
@@ -60,6 +61,9 @@ impl<'p> ServerConfig<'p> {
             python_home: base.python_home.or(new.python_home),
             session_cache: base.session_cache,
             interp_per_server: base.interp_per_server.or(new.interp_per_server),
+            wedge_action: base.wedge_action.or(new.wedge_action),
+            max_memory: base.max_memory.or(new.max_memory),
+            max_requests: base.max_requests.or(new.max_requests),
             interpreters: new.interpreters,
             runs_python: new.runs_python,
         }

@@ -7,6 +7,7 @@ pub mod cmd;
 pub mod directives;
 pub mod hlist;
 pub mod interp_name;
+pub mod limits;
 pub mod merge;
 pub mod overlay;
 pub mod phase;
@@ -14,6 +15,7 @@ pub mod require;
 pub mod section;
 
 use std::ffi::{c_char, c_void, CStr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hlist::{Entry, Suffixed};
 use overlay::Overlay;
@@ -51,6 +53,40 @@ pub struct Import<'p> {
     pub interpreter: &'p CStr,
 }
 
+/// `PythonRequestTimeout seconds [grace]`.
+#[derive(Clone, Copy)]
+pub struct RequestTimeout<'p> {
+    /// As written, for `get_config()`.
+    pub text: &'p CStr,
+    /// 0 for none.
+    pub milliseconds: u64,
+    /// Milliseconds a handler has to end after the exception.
+    pub grace: u64,
+}
+
+/// `PythonWedgeAction`: what is done about a handler that is stuck.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WedgeAction {
+    Log,
+    /// The child ends within so many milliseconds.
+    Recycle(u64),
+}
+
+/// Whether a PythonRequestTimeout was read since the server started: without one, calls of Python are
+/// not looked after at all.
+static REQUEST_TIMEOUT_IS_USED: AtomicBool = AtomicBool::new(false);
+
+/// As above.
+#[inline(always)]
+pub fn request_timeout_is_used() -> bool {
+    REQUEST_TIMEOUT_IS_USED.load(Ordering::Relaxed)
+}
+
+/// A PythonRequestTimeout was read (true), or the configuration is about to be (false).
+pub fn set_request_timeout_is_used(is_used: bool) {
+    REQUEST_TIMEOUT_IS_USED.store(is_used, Ordering::Relaxed);
+}
+
 /// The directives with one value that `get_config()` shows; unset is `None`.
 #[derive(Clone, Copy, Default)]
 pub struct Settings<'p> {
@@ -62,6 +98,7 @@ pub struct Settings<'p> {
     pub interp_per_directory: Option<bool>,
     pub interp_per_directive: Option<bool>,
     pub optimize: Option<bool>,
+    pub request_timeout: Option<&'p RequestTimeout<'p>>,
 }
 
 impl<'p> Settings<'p> {
@@ -77,6 +114,10 @@ impl<'p> Settings<'p> {
             (c"PythonInterpPerDirectory", flag(self.interp_per_directory)),
             (c"PythonInterpPerDirective", flag(self.interp_per_directive)),
             (c"PythonOptimize", flag(self.optimize)),
+            (
+                c"PythonRequestTimeout",
+                self.request_timeout.map(|timeout| timeout.text),
+            ),
         ]
         .into_iter()
         .filter_map(|(name, value)| value.map(|value| (name, value)))
@@ -140,6 +181,12 @@ pub struct ServerConfig<'p> {
     pub python_home: Option<&'p CStr>,
     pub session_cache: Option<Choice<'p>>,
     pub interp_per_server: Option<InterpPerServer>,
+    /// PythonWedgeAction.
+    pub wedge_action: Option<WedgeAction>,
+    /// PythonMaxMemory, in bytes.
+    pub max_memory: Option<u64>,
+    /// PythonMaxRequests.
+    pub max_requests: Option<u64>,
     /// Names that PythonInterpreter gives anywhere in this server's configuration.
     pub interpreters: Overlay<'p, &'p CStr>,
     /// Whether a directive that runs Python code stands in this server's configuration, sections
@@ -162,6 +209,7 @@ impl<'p> DirConfig<'p> {
                 interp_per_directory: None,
                 interp_per_directive: None,
                 optimize: None,
+                request_timeout: None,
             },
             options: Overlay::Empty,
             handlers: [None; Phase::COUNT],
@@ -254,6 +302,9 @@ impl<'p> ServerConfig<'p> {
             python_home: None,
             session_cache: None,
             interp_per_server: None,
+            wedge_action: None,
+            max_memory: None,
+            max_requests: None,
             interpreters: Overlay::Empty,
             runs_python: false,
         }

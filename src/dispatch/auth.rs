@@ -10,10 +10,10 @@ use std::ffi::{c_void, CStr};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::callback;
 use super::error::{log_request, report, Report};
 use super::interpreter_for::interpreter_for;
 use super::resolve::{resolve, split, Wanted};
+use super::{callback, timeout};
 use crate::_apache::request_config::RequestState;
 use crate::_apache::text;
 use crate::config::hlist::Entry;
@@ -31,7 +31,7 @@ struct Function<'a> {
     handler: &'a CStr,
     default: &'a CStr,
     /// For error messages.
-    provider: &'a str,
+    what: &'a CStr,
 }
 
 impl Function<'_> {
@@ -51,7 +51,7 @@ impl Function<'_> {
                     r,
                     &format!(
                         "MP0302: {}: Can't get/create interpreter. {reason}",
-                        self.provider
+                        self.what.to_string_lossy()
                     ),
                 );
                 return None;
@@ -90,16 +90,25 @@ impl Function<'_> {
                                 .iter()
                                 .map(|text| text::from_c(py, text).into_any()),
                         );
-                        function
-                            .call1(PyTuple::new(py, all)?)
-                            .and_then(|result| read(&result))
-                            .map(Some)
+                        let all = PyTuple::new(py, all)?;
+                        let called = timeout::Called {
+                            r,
+                            state,
+                            what: self.what,
+                            handler: self.handler,
+                            is_cleanup: false,
+                        };
+                        let (result, _) =
+                            timeout::limited(py, interpreter, &called, Some(&config), || {
+                                function.call1(all)
+                            });
+                        result.and_then(|result| read(&result)).map(Some)
                     })();
                     let result = result.unwrap_or_else(|error| {
                         if let Some(callback) = callback::get(py, interpreter) {
                             let details = Report {
                                 callback: &callback,
-                                phase: self.provider,
+                                phase: &self.what.to_string_lossy(),
                                 handler: &self.handler.to_string_lossy(),
                                 debug: false,
                                 req: Some(object.as_any()),
@@ -141,7 +150,7 @@ pub fn check_password(r: &Request, user: &CStr, password: &CStr) -> Authn {
         entry,
         handler: entry.handler,
         default: c"check_password",
-        provider: "PythonAuthnProvider",
+        what: c"PythonAuthnProvider",
     };
     let answer = function.call(&[user, password], |result| {
         if result.is_none() {
@@ -167,7 +176,7 @@ pub fn realm_hash(r: &Request, user: &CStr, realm: &CStr) -> (Authn, Option<Vec<
         entry,
         handler: module,
         default: c"get_realm_hash",
-        provider: "PythonAuthnProvider",
+        what: c"PythonAuthnProvider",
     };
     let answer = function.call(&[user, realm], |result| {
         if result.is_none() {
@@ -196,7 +205,7 @@ pub unsafe fn authorize(r: &Request, line: *const c_void) -> Authz {
         entry: &line.entry,
         handler: line.entry.handler,
         default: c"check_authorization",
-        provider: "Require python",
+        what: c"Require python",
     };
     let answer = function.call(line.arguments, |result| {
         if result.is_none() {

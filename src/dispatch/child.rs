@@ -4,9 +4,9 @@ use std::sync::{Once, OnceLock};
 
 use pyo3::prelude::*;
 
-use super::{callback, cleanup, interpreter_for};
+use super::{callback, cleanup, interpreter_for, limits, monitor};
 use crate::_apache::{child_cleanup, request_config, text};
-use crate::config::{Import, ServerConfig, Settings};
+use crate::config::{Import, ServerConfig, Settings, WedgeAction};
 use crate::httpd::{log, mpm, Pool, Server};
 use crate::interpreter::{self, Start};
 
@@ -52,6 +52,17 @@ pub fn init(pool: &Pool, server: &Server, inittab: fn()) {
         return;
     }
     interpreter_for::apply_plan();
+    if let Some(config) = config {
+        limits::start(config);
+    }
+    monitor::start(monitor::Plan {
+        recycle_within: config.and_then(|config| config.wedge_action).and_then(
+            |action| match action {
+                WedgeAction::Log => None,
+                WedgeAction::Recycle(milliseconds) => Some(milliseconds),
+            },
+        ),
+    });
     import(server);
     extern "C" fn child_over(_: *mut std::ffi::c_void) -> crate::httpd::pool::CleanupStatus {
         crate::httpd::guard::guard("child cleanup", (), || {

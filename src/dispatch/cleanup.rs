@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
-use super::request;
+use super::{request, timeout};
 use crate::_apache::child_cleanup::{self, describe_failure};
 use crate::_apache::request_config::{has_cleanup_handler, RequestState};
 use crate::config::phase::Phase;
@@ -32,7 +32,9 @@ fn run_registered(py: Python<'_>, state: &Arc<RequestState>) {
         };
         thread::detach(py, || {
             interpreter::enter(cleanup.interpreter, |py| {
-                let called = child_cleanup::call(py, &cleanup.function, cleanup.data.as_ref());
+                let called = timeout::shielded(py, cleanup.interpreter, || {
+                    child_cleanup::call(py, &cleanup.function, cleanup.data.as_ref())
+                });
                 if let Err(error) = called {
                     let lines = describe_failure(py, cleanup.function.bind(py), &error);
                     let logged = state.with(py, |r| {

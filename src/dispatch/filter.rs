@@ -8,14 +8,15 @@ use pyo3::prelude::*;
 use super::error::{log_request, report, server_return, Report, Returned};
 use super::interpreter_for::interpreter_for;
 use super::resolve::{resolve, Wanted};
-use super::{callback, child};
+use super::{callback, child, timeout};
 use crate::_apache::filterobject::{Call, FilterObject, Kind, Progress};
 use crate::_apache::request_config::RequestState;
+use crate::_apache::request_timeout;
 use crate::config::interp_name;
 use crate::config::DirConfig;
 use crate::httpd::brigade::{Brigade, First};
 use crate::httpd::filter::{Context, Filter, Mode, ReadMode, FILTER_ERROR, GENERAL_ERROR};
-use crate::httpd::Request;
+use crate::httpd::{Request, Status};
 use crate::interpreter::{self, Interpreter};
 
 const INTERNAL_SERVER_ERROR: c_int = crate::httpd::Status::INTERNAL_SERVER_ERROR.0;
@@ -358,7 +359,18 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
         }
-        function.call1((filter,)).map(|_| ())
+        let called = timeout::Called {
+            r: self.r,
+            state: RequestState::of(self.r),
+            what: &self.target.name,
+            handler: &self.target.handler,
+            is_cleanup: false,
+        };
+        let (result, _) =
+            timeout::limited(py, self.interpreter, &called, Some(&self.config), || {
+                function.call1((filter,))
+            });
+        result.map(|_| ())
     }
 
     /// SERVER_RETURN, or an error to report.
@@ -388,9 +400,12 @@ impl<'a> Run<'a> {
         let Some(callback) = callback::get(py, self.interpreter) else {
             return Err(Outcome::Failed(INTERNAL_SERVER_ERROR));
         };
+        let is_over = error.is_instance(py, &request_timeout::class(py));
         // A page makes no sense in a request's body, nor after the stream was closed.
-        let debug =
-            self.config.settings.debugs() && !is_input && !filter.get().progress(py).is_closed;
+        let debug = self.config.settings.debugs()
+            && !is_input
+            && !is_over
+            && !filter.get().progress(py).is_closed;
         let details = Report {
             callback: &callback,
             phase: &self.target.name.to_string_lossy(),
@@ -401,7 +416,8 @@ impl<'a> Run<'a> {
             srv: None,
         };
         match report(py, &details, error) {
-            crate::httpd::Status::DONE => Err(Outcome::PageWritten),
+            Status::DONE => Err(Outcome::PageWritten),
+            _ if is_over => Err(Outcome::Failed(Status::GATEWAY_TIME_OUT.0)),
             _ => Err(Outcome::Failed(INTERNAL_SERVER_ERROR)),
         }
     }

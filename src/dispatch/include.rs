@@ -4,9 +4,9 @@ use std::ffi::CStr;
 
 use pyo3::prelude::*;
 
-use super::callback;
 use super::error::{log_request, report, Report};
 use super::interpreter_for::interpreter_for;
+use super::{callback, timeout};
 use crate::_apache::filterobject::{Call, FilterObject, Kind};
 use crate::_apache::request_config::RequestState;
 use crate::_apache::text;
@@ -93,7 +93,17 @@ fn execute(
             match (Bound::new(py, filter), callback::get(py, interpreter)) {
                 (Ok(filter), Some(callback)) => {
                     let arguments = (&filter, text::from_c(py, parameter), text::from_c(py, code));
-                    let result = callback.call_method1("IncludeDispatch", arguments);
+                    let called = timeout::Called {
+                        r,
+                        state,
+                        what: c"includes",
+                        handler: parameter,
+                        is_cleanup: false,
+                    };
+                    let (result, _) =
+                        timeout::limited(py, interpreter, &called, Some(&config), || {
+                            callback.call_method1("IncludeDispatch", arguments)
+                        });
                     let done = match result {
                         Ok(_) => true,
                         Err(error) => {

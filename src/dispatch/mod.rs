@@ -10,5 +10,8 @@ pub mod filter;
 pub mod guest;
 pub mod include;
 pub mod interpreter_for;
+pub mod limits;
+pub mod monitor;
 pub mod request;
 pub mod resolve;
+pub mod timeout;

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use super::error::{log_request, report, server_return, Report};
 use super::interpreter_for::interpreter_for;
 use super::resolve::{resolve, Wanted};
-use super::{callback, child};
+use super::{callback, child, limits, timeout};
 use crate::_apache::hlistobject;
 use crate::_apache::request_config::{own_entry, RequestState};
 use crate::_apache::request_lock;
@@ -50,7 +50,7 @@ pub fn run(phase: Phase, r: &Request) -> Status {
             return Status::INTERNAL_SERVER_ERROR;
         }
     };
-    interpreter::enter(interpreter, |py| {
+    let result = interpreter::enter(interpreter, |py| {
         let state = RequestState::of(r);
         let run = PhaseRun {
             py,
@@ -66,7 +66,11 @@ pub fn run(phase: Phase, r: &Request) -> Status {
             request_lock::after_handlers(r, state, py);
         }
         result
-    })
+    });
+    if phase == Phase::Handler {
+        limits::served(r);
+    }
+    result
 }
 
 /// One phase of one request, inside its interpreter.
@@ -176,7 +180,25 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
             Ok(Some(handler)) if child::is_for_pdb(&settings) => {
                 self.under_pdb(&handler, object).map(Status)
             }
-            Ok(Some(handler)) => self.call(&handler, object),
+            Ok(Some(handler)) => {
+                let called = timeout::Called {
+                    r: self.r,
+                    state: self.state,
+                    what: self.phase.directive(),
+                    handler: entry.handler,
+                    is_cleanup: self.phase == Phase::Cleanup,
+                };
+                let (result, is_over) =
+                    timeout::limited(self.py, self.interpreter, &called, self.config, || {
+                        handler.call1((object,))
+                    });
+                match result {
+                    Err(error) if is_over => {
+                        return Outcome::Status(self.over(entry, object, error));
+                    }
+                    result => self.status_of(result),
+                }
+            }
             Err(error) => Err(error),
         };
         Outcome::Status(
@@ -184,14 +206,16 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
         )
     }
 
-    /// Calls the handler; SERVER_RETURN is a way to return.
-    #[inline]
-    fn call(
+    /// The handler failed because its time was over.
+    #[cold]
+    fn over(
         &self,
-        handler: &Bound<'py, PyAny>,
+        entry: &EntryRef<'_>,
         object: &Bound<'py, RequestObject>,
-    ) -> PyResult<Status> {
-        self.status_of(handler.call1((object,)))
+        error: PyErr,
+    ) -> Status {
+        self.report(entry, object, false, error);
+        timeout::answer(self.r)
     }
 
     #[cold]
@@ -207,6 +231,7 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
             .map(|status| status.0)
     }
 
+    /// The status of what a handler returned; SERVER_RETURN is a way to return.
     #[inline]
     fn status_of(&self, result: PyResult<Bound<'py, PyAny>>) -> PyResult<Status> {
         match result {

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, CStr, CString};
 
-use crate::config::{hlist, ServerConfig};
+use crate::config::{self, hlist, ServerConfig};
 use crate::dispatch;
 use crate::ffi;
 use crate::httpd::guard::{self, guard};
@@ -18,6 +18,7 @@ pub unsafe extern "C" fn pre_config(
     guard("pre_config", (), || {
         guard::install_hook();
         hlist::reset_ids();
+        config::set_request_timeout_is_used(false);
     });
     ffi::OK as c_int
 }

@@ -56,6 +56,12 @@ impl Conn {
         unsafe { (*self.as_ptr()).keepalive = value as _ }
     }
 
+    /// Whatever is still written goes nowhere, and httpd closes the connection.
+    pub fn set_aborted(&self) {
+        // SAFETY: live.
+        unsafe { (*self.as_ptr()).aborted = 1 }
+    }
+
     /// The address and port of our end.
     pub fn local_addr(&self) -> (String, u16) {
         // SAFETY: always set.

@@ -20,6 +20,7 @@ pub mod mpm;
 pub mod opaque;
 pub mod path;
 pub mod pool;
+pub mod recycle;
 pub mod request;
 pub mod request_body;
 pub mod request_io;

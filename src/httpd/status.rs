@@ -15,6 +15,7 @@ impl Status {
     pub const UNAUTHORIZED: Self = Self(ffi::HTTP_UNAUTHORIZED as c_int);
     pub const FORBIDDEN: Self = Self(ffi::HTTP_FORBIDDEN as c_int);
     pub const INTERNAL_SERVER_ERROR: Self = Self(ffi::HTTP_INTERNAL_SERVER_ERROR as c_int);
+    pub const GATEWAY_TIME_OUT: Self = Self(ffi::HTTP_GATEWAY_TIME_OUT as c_int);
 
     /// Whether httpd answers it with a page of its own.
     #[inline]

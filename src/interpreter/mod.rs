@@ -1,10 +1,13 @@
 //! CPython's life in a child: started once after the fork, never finalised. Never heard of a request.
 
+pub mod alarm;
 pub mod gil_cell;
 pub mod home;
 pub mod registry;
 pub mod shared_class;
+pub mod stacks;
 pub mod thread;
+pub mod watch;
 
 use std::ffi::{CStr, CString};
 use std::os::raw::c_int;

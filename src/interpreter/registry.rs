@@ -102,6 +102,20 @@ pub fn alias_main(name: &CStr) {
     }
 }
 
+/// Every CPython interpreter once, under one of its names.
+pub fn distinct() -> Vec<&'static Interpreter> {
+    let mut found: Vec<&'static Interpreter> = main().into_iter().collect();
+    if let Some(registry) = REGISTRY.read().as_ref() {
+        for interpreter in registry.by_name.values() {
+            if !found.iter().any(|known| known.index == interpreter.index) {
+                found.push(interpreter);
+            }
+        }
+    }
+    found.sort_by_key(|interpreter| interpreter.index);
+    found
+}
+
 /// The interpreter of a name, if it was made already.
 pub fn find(name: &CStr) -> Option<&'static Interpreter> {
     REGISTRY.read().as_ref()?.by_name.get(name).copied()

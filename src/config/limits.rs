@@ -1,0 +1,163 @@
+//! The directives about how long handlers and children last.
+
+use std::ffi::{c_char, c_void, CStr};
+
+use super::cmd::Cmd;
+use super::directives::{arg, main_server_only};
+use super::{set_request_timeout_is_used, RequestTimeout, WedgeAction};
+use crate::ffi;
+
+/// The seconds a handler gets after the exception was raised in it, where the directive names none.
+const GRACE: u64 = 5_000;
+/// The seconds other requests get to end where a child is recycled because of a stuck handler.
+const RECYCLE_WITHIN: u64 = 30_000;
+
+/// Seconds, with a fraction if need be, as milliseconds.
+fn seconds(text: &CStr) -> Option<u64> {
+    let seconds: f64 = text.to_str().ok()?.parse().ok()?;
+    // A century is enough, and what is more may be no number at all.
+    (0.0..=3.2e9)
+        .contains(&seconds)
+        .then(|| (seconds * 1000.0).round() as u64)
+}
+
+/// Bytes, with K, M or G if need be.
+fn bytes(text: &CStr) -> Option<u64> {
+    let text = text.to_str().ok()?;
+    let (digits, unit) = match text.as_bytes().last()?.to_ascii_uppercase() {
+        b'K' => (&text[..text.len() - 1], 1 << 10),
+        b'M' => (&text[..text.len() - 1], 1 << 20),
+        b'G' => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1u64),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+pub(super) unsafe extern "C" fn python_request_timeout(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    time: *const c_char,
+    grace: *const c_char,
+) -> *const c_char {
+    // SAFETY: httpd calls directive functions with valid arguments.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            let wrong = |text: &CStr| {
+                format!("PythonRequestTimeout takes seconds, such as 30 or 0.5, not {text:?}")
+            };
+            let (time, grace) = (arg(time), arg(grace));
+            let milliseconds = seconds(time).ok_or_else(|| wrong(time))?;
+            let grace = match grace.is_empty() {
+                true => GRACE,
+                false => seconds(grace)
+                    .filter(|grace| *grace > 0)
+                    .ok_or_else(|| wrong(grace))?,
+            };
+            let pool = cmd.pool;
+            let value = Some(&*pool.alloc(RequestTimeout {
+                text: pool.cstr(time.to_bytes()),
+                milliseconds,
+                grace,
+            }));
+            if milliseconds > 0 {
+                set_request_timeout_is_used(true);
+            }
+            cmd.dir.settings.request_timeout = value;
+            if cmd.at_server_level {
+                cmd.server().settings.request_timeout = value;
+            }
+            Ok(())
+        })
+    }
+}
+
+pub(super) unsafe extern "C" fn python_wedge_action(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    action: *const c_char,
+    within: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            main_server_only(cmd, "PythonWedgeAction")?;
+            let wrong = "PythonWedgeAction must be log, or recycle and the seconds that other requests get to end";
+            let (action, within) = (arg(action).to_bytes(), arg(within));
+            let action = if action.eq_ignore_ascii_case(b"log") && within.is_empty() {
+                WedgeAction::Log
+            } else if action.eq_ignore_ascii_case(b"recycle") {
+                WedgeAction::Recycle(match within.is_empty() {
+                    true => RECYCLE_WITHIN,
+                    false => seconds(within).ok_or(wrong)?,
+                })
+            } else {
+                return Err(wrong.into());
+            };
+            cmd.server().wedge_action = Some(action);
+            Ok(())
+        })
+    }
+}
+
+pub(super) unsafe extern "C" fn python_max_requests(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    number: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            main_server_only(cmd, "PythonMaxRequests")?;
+            let text = arg(number);
+            let number = text.to_str().ok().and_then(|text| text.parse().ok());
+            cmd.server().max_requests =
+                Some(number.ok_or_else(|| format!("PythonMaxRequests {text:?} is no number"))?);
+            Ok(())
+        })
+    }
+}
+
+pub(super) unsafe extern "C" fn python_max_memory(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    size: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            main_server_only(cmd, "PythonMaxMemory")?;
+            let text = arg(size);
+            cmd.server().max_memory = Some(bytes(text).ok_or_else(|| {
+                format!("PythonMaxMemory {text:?} must be a number of bytes, or one with K, M or G")
+            })?);
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_may_have_a_fraction() {
+        assert_eq!(seconds(c"30"), Some(30_000));
+        assert_eq!(seconds(c"0.25"), Some(250));
+        assert_eq!(seconds(c"0"), Some(0));
+        for wrong in [c"-1", c"", c"nan", c"inf", c"1s", c"1e30"] {
+            assert_eq!(seconds(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(bytes(c"0"), Some(0));
+        assert_eq!(bytes(c"1500"), Some(1500));
+        assert_eq!(bytes(c"2k"), Some(2048));
+        assert_eq!(bytes(c"3M"), Some(3 << 20));
+        assert_eq!(bytes(c"1G"), Some(1 << 30));
+        for wrong in [c"", c"M", c"-1", c"1T", c"99999999999G", c"1.5M"] {
+            assert_eq!(bytes(wrong), None, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! PythonRequestTimeout around a call of a request's Python code.
+
+use std::ffi::{c_int, CStr};
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+
+use crate::_apache::request_config::RequestState;
+use crate::_apache::request_timeout;
+use crate::config::{request_timeout_is_used, DirConfig};
+use crate::httpd::{conn, log, Request, Status};
+use crate::interpreter::watch::{self, Limit, Subject};
+use crate::interpreter::Interpreter;
+
+/// Python code called for a request.
+pub struct Called<'a> {
+    pub r: &'a Request,
+    pub state: &'a Arc<RequestState>,
+    /// The directive it was configured with, or the filter's name.
+    pub what: &'a CStr,
+    pub handler: &'a CStr,
+    /// Nothing may cut it short.
+    pub is_cleanup: bool,
+}
+
+impl Subject for Called<'_> {
+    fn log(&self, py: Python<'_>, level: c_int, message: &str) {
+        // httpd may be at work on the request, and with it on the pool that logging takes memory from.
+        if self.is_in_httpd(py) {
+            log::server(Some(self.r.server()), level, message.as_bytes());
+        } else {
+            log::request(self.r, level, message.as_bytes());
+        }
+    }
+
+    fn title(&self, _py: Python<'_>) -> String {
+        let text = |text: Option<&CStr>| text.unwrap_or_default().to_string_lossy().into_owned();
+        format!(
+            "{} {}, {} {}",
+            text(self.r.method()),
+            text(self.r.uri()),
+            self.what.to_string_lossy(),
+            self.handler.to_string_lossy()
+        )
+    }
+
+    fn is_in_httpd(&self, py: Python<'_>) -> bool {
+        self.state.conn.gate.is_detached(py)
+    }
+}
+
+/// Runs `body`, which calls the Python code, within PythonRequestTimeout.
+///
+/// The second part of the result says whether it failed because its time was over.
+#[inline]
+pub fn limited<R>(
+    py: Python<'_>,
+    interpreter: &'static Interpreter,
+    called: &Called<'_>,
+    config: Option<&DirConfig<'_>>,
+    body: impl FnOnce() -> PyResult<R>,
+) -> (PyResult<R>, bool) {
+    if !request_timeout_is_used() {
+        return (body(), false);
+    }
+    run(py, interpreter, called, config, body)
+}
+
+#[cold]
+fn run<R>(
+    py: Python<'_>,
+    interpreter: &'static Interpreter,
+    called: &Called<'_>,
+    config: Option<&DirConfig<'_>>,
+    body: impl FnOnce() -> PyResult<R>,
+) -> (PyResult<R>, bool) {
+    if called.is_cleanup {
+        return (watch::shielded(py, interpreter, body), false);
+    }
+    let limit = config
+        .and_then(|config| config.settings.request_timeout)
+        .filter(|timeout| timeout.milliseconds > 0)
+        .map(|timeout| Limit {
+            time: timeout.milliseconds,
+            grace: timeout.grace,
+        });
+    let (result, was_raised) = watch::during(py, interpreter, limit, called, body);
+    let is_over = match &result {
+        Ok(_) => false,
+        Err(error) => was_raised || error.is_instance(py, &request_timeout::class(py)),
+    };
+    (result, is_over)
+}
+
+/// Runs `body` out of the exception's reach: what cleans up must not be cut short.
+#[inline]
+pub fn shielded<R>(
+    py: Python<'_>,
+    interpreter: &'static Interpreter,
+    body: impl FnOnce() -> R,
+) -> R {
+    if !request_timeout_is_used() {
+        return body();
+    }
+    watch::shielded(py, interpreter, body)
+}
+
+/// What a request gets whose handler was over its time: 504, or the end of the connection where the
+/// response has begun.
+pub fn answer(r: &Request) -> Status {
+    if r.sent_bodyct() == 0 {
+        return Status::GATEWAY_TIME_OUT;
+    }
+    if r.eos_sent() == 0 {
+        let connection = r.connection();
+        connection.set_keepalive(conn::CLOSE);
+        connection.set_aborted();
+    }
+    Status::DONE
+}

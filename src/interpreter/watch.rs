@@ -1,0 +1,452 @@
+//! Calls that may not last for ever: what each thread is calling, until when, and the exception that ends it.
+//!
+//! All of this happens under the GIL, which makes the handshake simple: an exception is set for the
+//! innermost call of a thread, while that call is on the thread's list; before a call leaves the list, an
+//! exception that was set and not raised yet is taken back. No Python code of ours runs between the
+//! handler's last instruction and that moment, so the exception meets the handler or nobody.
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_ulong};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use super::alarm::{self, NEVER};
+use super::{GilCell, Interpreter};
+
+extern "C" {
+    fn PyThread_get_thread_ident() -> c_ulong;
+}
+
+/// How long a call may last, in milliseconds.
+#[derive(Clone, Copy)]
+pub struct Limit {
+    pub time: u64,
+    /// How long it has to end once the exception was raised in it, before that is raised again.
+    pub grace: u64,
+}
+
+/// What the layer above knows of a call. Asked under the GIL, from another thread than the call's.
+pub trait Subject {
+    /// Logs about the call; runs no Python code.
+    fn log(&self, py: Python<'_>, level: c_int, message: &str);
+    /// Names it in messages.
+    fn title(&self, py: Python<'_>) -> String;
+    /// Whether it is in an operation of httpd's that has a time limit of its own.
+    fn is_in_httpd(&self, py: Python<'_>) -> bool;
+}
+
+/// When to try again where a cleanup runs, in milliseconds.
+const SHIELDED: u64 = 50;
+
+/// What became of a call that is over its time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The exception is raised in it for the first time.
+    Raised,
+    /// It was raised and caught, and is raised again.
+    Again,
+    /// It was set a whole grace ago and could not be raised: the thread runs no Python code.
+    Stuck,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// Over its time.
+    Over,
+    /// Over its time, and reported as stuck.
+    Stuck,
+}
+
+struct Call {
+    interpreter: &'static Interpreter,
+    /// `None` for one that must not be hit: a cleanup.
+    subject: Option<*const dyn Subject>,
+    limit: Limit,
+    began: u64,
+    /// When to look at it again.
+    next: u64,
+    stage: Stage,
+    /// The exception is set in this thread and has not been raised yet.
+    pending: bool,
+    /// It was raised inside this call.
+    delivered: bool,
+}
+
+// SAFETY: the subject is only used under the GIL, while its call is on the list.
+unsafe impl Send for Call {}
+
+impl Call {
+    /// For a call that is over its time.
+    fn set_stuck(&mut self, is_stuck: bool) {
+        if (self.stage == Stage::Stuck) == is_stuck {
+            return;
+        }
+        if is_stuck {
+            self.stage = Stage::Stuck;
+            STUCK.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.stage = Stage::Over;
+            STUCK.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What one thread is calling; never freed, as httpd's threads last as long as the child.
+pub struct Watch {
+    thread: c_ulong,
+    /// The nearest moment of all calls, to be read without the GIL.
+    next: AtomicU64,
+    /// The innermost call's interpreter, to be read without the GIL.
+    place: AtomicPtr<Interpreter>,
+    /// Outermost first.
+    calls: GilCell<Vec<Call>>,
+    /// The one registered before.
+    link: *const Watch,
+}
+
+// SAFETY: `link` never changes and leads to what is never freed.
+unsafe impl Sync for Watch {}
+
+static ALL: AtomicPtr<Watch> = AtomicPtr::new(null_mut());
+/// Calls that are stuck now.
+static STUCK: AtomicUsize = AtomicUsize::new(0);
+/// Calls begun since the child started.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
+/// The shortest limit seen.
+static SHORTEST: AtomicU64 = AtomicU64::new(NEVER);
+
+thread_local! {
+    static MINE: Cell<Option<&'static Watch>> = const { Cell::new(None) };
+}
+
+fn all() -> impl Iterator<Item = &'static Watch> {
+    // SAFETY: null or leaked, as is what it leads to.
+    let first = unsafe { ALL.load(Ordering::Acquire).as_ref() };
+    // SAFETY: as above.
+    std::iter::successors(first, |watch| unsafe { watch.link.as_ref() })
+}
+
+/// The nearest moment at which some call is to be looked at.
+pub fn nearest() -> u64 {
+    let moments = all().map(|watch| watch.next.load(Ordering::SeqCst));
+    moments.min().unwrap_or(NEVER)
+}
+
+/// How many calls were begun, and the shortest limit any of them had.
+pub fn activity() -> (u64, u64) {
+    (
+        BEGUN.load(Ordering::Relaxed),
+        SHORTEST.load(Ordering::Relaxed),
+    )
+}
+
+#[cold]
+fn register() -> &'static Watch {
+    // SAFETY: a plain question.
+    let thread = unsafe { PyThread_get_thread_ident() };
+    let watch = Box::leak(Box::new(Watch {
+        thread,
+        next: AtomicU64::new(NEVER),
+        place: AtomicPtr::new(null_mut()),
+        calls: GilCell::new(Vec::new()),
+        link: ALL.load(Ordering::Acquire),
+    }));
+    // Under the GIL, so nobody else registers meanwhile.
+    ALL.store(watch, Ordering::Release);
+    MINE.set(Some(watch));
+    watch
+}
+
+/// Runs `body`, which calls Python code in the interpreter this thread is in, under a time limit.
+///
+/// Tells also whether the exception was raised inside. Without a limit of its own a call counts all
+/// the same where it is part of one that has one.
+pub fn during<R>(
+    py: Python<'_>,
+    interpreter: &'static Interpreter,
+    limit: Option<Limit>,
+    subject: &dyn Subject,
+    body: impl FnOnce() -> R,
+) -> (R, bool) {
+    let watch = match (MINE.get(), limit) {
+        (Some(watch), Some(_)) => watch,
+        (None, Some(_)) => register(),
+        (Some(watch), None) if watch.is_busy(py) => watch,
+        _ => return (body(), false),
+    };
+    // SAFETY: the pointer is used only while the call is on the list, that is until this function ends.
+    let subject = unsafe { std::mem::transmute::<&dyn Subject, *const dyn Subject>(subject) };
+    let ended = watch.begin(py, interpreter, limit, Some(subject));
+    let result = body();
+    let delivered = ended.end();
+    (result, delivered)
+}
+
+/// Runs `body`, in the interpreter this thread is in, out of the exception's reach.
+pub fn shielded<R>(
+    py: Python<'_>,
+    interpreter: &'static Interpreter,
+    body: impl FnOnce() -> R,
+) -> R {
+    match MINE.get() {
+        Some(watch) if watch.is_busy(py) => {
+            let _ended = watch.begin(py, interpreter, None, None);
+            body()
+        }
+        _ => body(),
+    }
+}
+
+/// The exception was raised in this thread.
+pub fn note_delivered(py: Python<'_>) {
+    if let Some(watch) = MINE.get() {
+        watch.with(py, |calls| {
+            if let Some(top) = calls.last_mut().filter(|top| top.pending) {
+                top.pending = false;
+                top.delivered = true;
+            }
+        });
+    }
+}
+
+/// Sets the exception for a thread of the current interpreter; null takes it back.
+fn set_exception(_py: Python<'_>, thread: c_ulong, class: *mut ffi::PyObject) {
+    // SAFETY: the GIL is held; CPython takes a reference of its own.
+    unsafe { ffi::PyThreadState_SetAsyncExc(thread as _, class) };
+}
+
+/// Takes a call off the list, whatever happened inside.
+struct Ended<'py> {
+    py: Python<'py>,
+    watch: &'static Watch,
+}
+
+impl Ended<'_> {
+    /// Whether the exception was raised inside.
+    fn end(self) -> bool {
+        let delivered = self.watch.end(self.py);
+        std::mem::forget(self);
+        delivered
+    }
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.watch.end(self.py);
+    }
+}
+
+impl Watch {
+    fn with<R>(&self, py: Python<'_>, body: impl FnOnce(&mut Vec<Call>) -> R) -> R {
+        // SAFETY: the bodies below run no Python code and do not come back here.
+        unsafe { self.calls.with(py, body) }
+    }
+
+    fn is_busy(&self, py: Python<'_>) -> bool {
+        self.with(py, |calls| !calls.is_empty())
+    }
+
+    fn begin<'py>(
+        &'static self,
+        py: Python<'py>,
+        interpreter: &'static Interpreter,
+        limit: Option<Limit>,
+        subject: Option<*const dyn Subject>,
+    ) -> Ended<'py> {
+        let began = alarm::now();
+        let next = limit.map_or(NEVER, |limit| began.saturating_add(limit.time));
+        let call = Call {
+            interpreter,
+            subject,
+            limit: limit.unwrap_or(Limit {
+                time: NEVER,
+                grace: NEVER,
+            }),
+            began,
+            next,
+            stage: Stage::Running,
+            pending: false,
+            delivered: false,
+        };
+        let take_back = self.with(py, |calls| {
+            let mut take_back = false;
+            let mut call = call;
+            // What is set for the call around, in the same interpreter, would be raised in this one.
+            if let Some(outer) = calls
+                .last_mut()
+                .filter(|outer| outer.pending && outer.interpreter.index == interpreter.index)
+            {
+                outer.pending = false;
+                take_back = subject.is_none();
+                call.pending = !take_back;
+            }
+            calls.push(call);
+            take_back
+        });
+        if take_back {
+            set_exception(py, self.thread, null_mut());
+        }
+        self.publish(py);
+        if let Some(limit) = limit {
+            BEGUN.fetch_add(1, Ordering::Relaxed);
+            if limit.time < SHORTEST.load(Ordering::Relaxed) {
+                SHORTEST.store(limit.time, Ordering::Relaxed);
+            }
+            alarm::at(next);
+        }
+        Ended { py, watch: self }
+    }
+
+    fn end(&self, py: Python<'_>) -> bool {
+        let (pending, delivered, goes_on) = self.with(py, |calls| {
+            let Some(mut call) = calls.pop() else {
+                return (false, false, false);
+            };
+            call.set_stuck(false);
+            let mut goes_on = false;
+            for outer in calls.iter_mut().filter(|c| c.stage != Stage::Running) {
+                // Over its time too: what was raised in the inner call was meant for it.
+                outer.next = 0;
+                goes_on = true;
+            }
+            (call.pending, call.delivered, goes_on)
+        });
+        if pending {
+            set_exception(py, self.thread, null_mut());
+        }
+        self.publish(py);
+        if goes_on {
+            alarm::wake();
+        }
+        delivered
+    }
+
+    fn publish(&self, py: Python<'_>) {
+        let (next, place) = self.with(py, |calls| {
+            let place = calls
+                .last()
+                .map(|call| std::ptr::from_ref(call.interpreter));
+            (calls.iter().map(|c| c.next).min(), place)
+        });
+        let place = place.map_or(null_mut(), <*const Interpreter>::cast_mut);
+        self.place.store(place, Ordering::SeqCst);
+        self.next.store(next.unwrap_or(NEVER), Ordering::SeqCst);
+    }
+
+    /// Looks at the calls whose moment has come. This thread is in the innermost one's interpreter.
+    fn act(
+        &self,
+        py: Python<'_>,
+        now: u64,
+        class: &Bound<'_, PyType>,
+        report: &mut dyn FnMut(Event, &dyn Subject, u64),
+    ) {
+        let mut events: Vec<(Event, *const dyn Subject, u64)> = Vec::new();
+        let raise = self.with(py, |calls| {
+            let Some(top) = calls.last() else {
+                return false;
+            };
+            // SAFETY: the call is on the list.
+            let in_httpd = top.subject.is_some_and(|s| unsafe { &*s }.is_in_httpd(py));
+            let (is_shield, pending) = (top.subject.is_none(), top.pending);
+            let mut raise = false;
+            for call in calls.iter_mut().filter(|call| call.next <= now) {
+                let again = call.stage != Stage::Running;
+                if is_shield {
+                    call.next = now.saturating_add(SHIELDED);
+                    continue;
+                }
+                call.next = now.saturating_add(call.limit.grace.max(1));
+                let event = if !again {
+                    call.stage = Stage::Over;
+                    raise = true;
+                    Event::Raised
+                } else if !pending {
+                    call.set_stuck(false);
+                    raise = true;
+                    Event::Again
+                } else if in_httpd || call.stage == Stage::Stuck {
+                    continue;
+                } else {
+                    call.set_stuck(true);
+                    Event::Stuck
+                };
+                if let Some(subject) = call.subject {
+                    events.push((event, subject, now.saturating_sub(call.began)));
+                }
+            }
+            let raise = raise && !pending;
+            if let Some(top) = calls.last_mut().filter(|_| raise) {
+                top.pending = true;
+            }
+            raise
+        });
+        if raise {
+            set_exception(py, self.thread, class.as_ptr());
+        }
+        self.publish(py);
+        for (event, subject, lasted) in events {
+            // SAFETY: the GIL was held all the time, so the calls are still on the list.
+            report(event, unsafe { &*subject }, lasted);
+        }
+    }
+}
+
+/// Raises the exception in the calls whose time is over, and tells what became of the others.
+///
+/// In each interpreter concerned `enter` is called first. `report` gets how long the call has lasted in
+/// milliseconds; it runs no Python code.
+pub fn act(
+    class: impl for<'py> Fn(Python<'py>) -> Bound<'py, PyType>,
+    enter: &mut dyn FnMut(Python<'_>),
+    report: &mut dyn FnMut(Python<'_>, Event, &dyn Subject, u64),
+) {
+    let is_due = |watch: &&Watch| watch.next.load(Ordering::SeqCst) <= alarm::now();
+    // SAFETY: null or a leaked Interpreter.
+    let place = |watch: &Watch| unsafe { watch.place.load(Ordering::SeqCst).as_ref() };
+    // CPython sets exceptions in the threads of the current interpreter. It also asks only threads of the
+    // interpreter that one waits to enter to make room (until Python 3.13), so that a busy one is
+    // entered straight away or not at all.
+    let mut interpreters: Vec<&'static Interpreter> = Vec::new();
+    for interpreter in all().filter(is_due).filter_map(place) {
+        if !interpreters.iter().any(|i| i.index == interpreter.index) {
+            interpreters.push(interpreter);
+        }
+    }
+    for interpreter in interpreters {
+        super::enter(interpreter, |py| {
+            enter(py);
+            let class = class(py);
+            for watch in all().filter(is_due) {
+                // Looked at again: only now the GIL is held.
+                if place(watch).is_some_and(|i| i.index == interpreter.index) {
+                    watch.act(py, alarm::now(), &class, &mut |event, subject, lasted| {
+                        report(py, event, subject, lasted);
+                    });
+                }
+            }
+        });
+    }
+}
+
+/// How many calls are stuck.
+pub fn stuck() -> usize {
+    STUCK.load(Ordering::Relaxed)
+}
+
+/// What each thread is calling, by CPython's number of the thread: the innermost call that has a name.
+pub fn titles(py: Python<'_>) -> Vec<(u64, String)> {
+    let title = |watch: &Watch| {
+        watch.with(py, |calls| {
+            let subject = calls.iter().rev().find_map(|call| call.subject)?;
+            // SAFETY: the call is on the list, under the GIL.
+            Some((watch.thread as u64, unsafe { &*subject }.title(py)))
+        })
+    };
+    all().filter_map(title).collect()
+}

@@ -1,0 +1,219 @@
+"""Children that are replaced: stuck handlers, PythonMaxRequests, PythonMaxMemory; stacks."""
+
+import os
+import re
+import signal
+import threading
+import time
+
+import pytest
+
+from pyhttpd import Site, client
+from pyhttpd.load import Load
+
+HANDLERS = """
+    import ctypes
+    import os
+    import time
+    from mod_python import apache
+
+    kept = []
+
+    def pid(req):
+        req.write(str(os.getpid()))
+        return apache.OK
+
+    def sleeps(req):
+        open("@root@/tmp/asleep", "w").close()
+        time.sleep(60)
+        return apache.OK
+
+    def sits_on_the_gil(req):
+        ctypes.PyDLL(None).usleep(1700000)
+        req.write("at last")
+        return apache.OK
+
+    def waits(req):
+        req.write("begun")
+        req.flush()
+        while not os.path.exists("@root@/tmp/go"):
+            time.sleep(0.01)
+        req.write(" ended")
+        return apache.OK
+
+    def grows(req):
+        kept.append(b"x" * (60 << 20))
+        req.write(str(os.getpid()))
+        return apache.OK
+"""
+CHOOSE = """
+    import handlers
+
+    def handler(req):
+        return getattr(handlers, req.uri.rpartition("/")[2])(req)
+"""
+FILES = {"handlers.py": HANDLERS, "choose.py": CHOOSE}
+
+
+def conf(*lines, place=()):
+    handler = ["SetHandler mod_python", "PythonHandler choose", *place, "</Location>"]
+    path = "PythonPath \"sys.path + ['@root@/htdocs']\""
+    own = ["<Location /sub>", "PythonInterpreter other"]
+    return "\n".join([*lines, path, "<Location /py>", *handler, *own, *handler])
+
+
+def wait_for(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.02)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+SITE = Site(conf=conf(), files=FILES)
+
+
+def test_max_requests_loses_none(make_server, watch):
+    with make_server(Site(conf=conf("PythonMaxRequests 20"), files=FILES, threads=4)) as server:
+        log = watch(server)
+        log.deaths_expected = True
+        first = server.children()
+        with Load(server.port, "/py/pid", lambda answer: answer.status == 200) as load:
+            log.wait_for("MP0710: .* 20 requests .*PythonMaxRequests", count=2)
+        assert load.failures == []
+        assert load.answers >= 40
+        wait_for(lambda: not any(alive(pid) for pid in first))
+
+
+def test_max_memory(make_server, watch):
+    with make_server(Site(conf=conf("PythonMaxMemory 90M"), files=FILES, threads=4)) as server:
+        log = watch(server)
+        log.deaths_expected = True
+        assert client.get(server.port, "/py/pid").status == 200
+        assert not any("MP0710" in line for line in log.messages())
+        answers = [client.get(server.port, "/py/grows") for _ in range(3)]
+        assert [answer.status for answer in answers] == [200] * 3
+        said = str(log.wait_for("MP0710: .*PythonMaxMemory"))
+        assert re.search(r"it occupies \d+\.\d MiB .*PythonMaxMemory", said), said
+        wait_for(lambda: any(not alive(int(answer.text)) for answer in answers))
+
+
+def test_stuck_handler_is_replaced(make_server, watch, mpm):
+    lines = ["PythonWedgeAction recycle 20"]
+    limits = ["PythonRequestTimeout 0.2 0.2"]
+    with make_server(Site(conf=conf(*lines, place=limits), files=FILES, threads=4)) as server:
+        log = watch(server)
+        log.deaths_expected = True
+        log.expect("MP0701", "MP0703: GET /py/sleeps, PythonHandler choose: is stuck")
+        log.allow("RequestTimeout")
+        broken = []
+        thread = threading.Thread(
+            target=lambda: broken.append(client.get(server.port, "/py/sleeps"))
+        )
+        thread.start()
+        first = str(log.wait_for("MP0703: GET /py/sleeps"))
+        assert first
+        log.wait_for("MP0710: .* a handler is stuck")
+        log.wait_for("MP0712: this child ends now")
+        thread.join()
+        assert broken[0].broken
+        # Others take over.
+        assert client.get(server.port, "/py/pid").status == 200
+
+
+def test_others_end_before_a_wedged_child_does(make_server, watch, mpm):
+    if mpm == "prefork":
+        pytest.skip("one thread a child")
+    lines = ["PythonWedgeAction recycle 20"]
+    files = {**FILES, "free/choose.py": CHOOSE}
+    site = conf(*lines) + (
+        "\n<Location /short>\nSetHandler mod_python\nPythonHandler choose\n"
+        "PythonRequestTimeout 0.2 0.2\n</Location>"
+    )
+    with make_server(Site(conf=site, files=files, threads=4)) as server:
+        log = watch(server)
+        log.deaths_expected = True
+        log.expect("MP0701", "MP0703: GET /short/sleeps, PythonHandler choose: is stuck")
+        answers = []
+        other = threading.Thread(
+            target=lambda: answers.append(client.get(server.port, "/py/waits"))
+        )
+        stuck = threading.Thread(target=lambda: client.get(server.port, "/short/sleeps"))
+        other.start()
+        stuck.start()
+        log.wait_for("MP0710: .* a handler is stuck")
+        (server.root / "tmp/go").touch()
+        other.join()
+        stuck.join()
+        assert answers[0].text == "begun ended"
+        log.wait_for("MP0712: this child ends now")
+
+
+def test_gil_never_given_away(make_server, watch, mpm):
+    if mpm != "event":
+        pytest.skip("the same under every MPM")
+    limits = ["PythonRequestTimeout 0.2"]
+    with make_server(Site(conf=conf(place=limits), files=FILES)) as server:
+        log = watch(server)
+        log.expect("MP0703: some handler is stuck in C code that does not give the GIL away")
+        log.allow("MP0701", "RequestTimeout", "Traceback", 'File "')
+        answer = client.get(server.port, "/sub/sits_on_the_gil")
+        assert answer.status in (200, 504)
+        log.wait_for(r'MP0702:   File "\S+/handlers.py", line \d+ in sits_on_the_gil')
+
+
+def test_stacks_on_request(server, log, mpm):
+    done = []
+
+    def ask(path):
+        done.append(client.get(server.port, path).text)
+
+    paths = ("/py/waits", "/sub/waits")
+    threads = [threading.Thread(target=ask, args=(path,)) for path in paths]
+    for thread in threads:
+        thread.start()
+    begun = server.children()
+    pattern = r'MP0702:   File "\S+/handlers.py", line \d+ in waits'
+
+    def shown():
+        for child in begun | server.children():
+            os.kill(child, signal.SIGUSR2)
+        time.sleep(0.1)
+        return sum(bool(re.search(pattern, line)) for line in log.messages()) >= 2
+
+    wait_for(shown)
+    (server.root / "tmp/go").touch()
+    for thread in threads:
+        thread.join()
+    assert done == ["begun ended"] * 2
+    log.wait_for("notice: MP0706: the stacks of this child were asked for")
+    assert server.children() >= begun
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "PythonWedgeAction stop",
+        "PythonWedgeAction log 5",
+        "PythonWedgeAction recycle soon",
+        "PythonMaxRequests many",
+        "PythonMaxMemory 1T",
+    ],
+)
+def test_wrong_values(make_server, line):
+    done = make_server(Site(conf=line + "\n")).configtest()
+    assert done.returncode != 0
+    assert line.split()[0] in done.stdout
+
+
+def test_not_in_a_virtual_host(make_server):
+    conf = "<VirtualHost *:@port@>\nPythonMaxRequests 5\n</VirtualHost>\n"
+    done = make_server(Site(conf=conf)).configtest()
+    assert "PythonMaxRequests concerns the whole process" in done.stdout

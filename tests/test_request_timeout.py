@@ -1,0 +1,327 @@
+"""PythonRequestTimeout: the handler gets an exception, its client 504, the log every stack."""
+
+import re
+import threading
+
+import pytest
+
+from pyhttpd import Site, client
+
+pytestmark = pytest.mark.every_python
+
+HANDLERS = """
+    import os
+    import time
+    from mod_python import apache
+
+    def loop(req):
+        while True:
+            pass
+
+    def stubborn(req):
+        while True:
+            try:
+                time.sleep(0.01)
+            except Exception:
+                pass
+
+    def tidy(req):
+        try:
+            while True:
+                pass
+        except apache.RequestTimeout as error:
+            assert isinstance(error, BaseException) and not isinstance(error, Exception)
+            req.write("tidied: %s" % error)
+            return apache.OK
+
+    def goes_on(req):
+        times = 0
+        while True:
+            try:
+                while True:
+                    pass
+            except apache.RequestTimeout:
+                times += 1
+                if times == 2:
+                    req.log_error("met it twice", apache.APLOG_NOTICE)
+                    raise
+
+    def changed(req):
+        try:
+            while True:
+                pass
+        finally:
+            raise KeyError("in its place")
+
+    def begun(req):
+        req.write("begun")
+        req.flush()
+        while True:
+            pass
+
+    def sleeps(req):
+        time.sleep(1)
+        return apache.OK
+
+    def quick(req):
+        end = time.time() + 0.4
+        while time.time() < end:
+            pass
+        req.write("done")
+        return apache.OK
+
+    def race(req):
+        # Ends just when its time is over: the exception meets it, or nobody.
+        end = time.monotonic() + 0.02 + int(req.args) * 0.0005
+        while time.monotonic() < end:
+            pass
+        req.write("in time")
+        return apache.OK
+
+    def after(req):
+        end = time.monotonic() + 0.003
+        while time.monotonic() < end:
+            pass
+        req.write("after")
+        return apache.OK
+
+    def redirect(req):
+        req.internal_redirect("/never/loop")
+        return apache.OK
+
+    def filtered(req):
+        req.write("x" * 10)
+        return apache.OK
+
+    def looping_filter(fltr):
+        while True:
+            pass
+
+    def lists(req):
+        req.internal_redirect("/listing/")
+        while True:
+            pass
+
+    def clean_up(name):
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            pass
+        open(name, "w").close()
+
+    def fixup(req):
+        if req.main:
+            req.register_cleanup(clean_up, "@root@/tmp/cleaned")
+        return apache.OK
+
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        def generate():
+            while True:
+                yield b""
+        return generate()
+
+    def page(req):
+        while True:
+            pass
+"""
+
+
+def place(name, handler, *lines):
+    head = [f"<Location /{name}>", "SetHandler mod_python", f"PythonHandler {handler}"]
+    return "\n".join([*head, *lines, "</Location>"])
+
+
+# One handler for each of its functions: the last part of the URI.
+CHOOSE = """
+    import handlers
+
+    def handler(req):
+        return getattr(handlers, req.uri.rpartition("/")[2])(req)
+"""
+PATH = "PythonPath \"sys.path + ['@root@/htdocs']\""
+SITE = Site(
+    conf="\n".join(
+        [
+            PATH,
+            place("limited", "choose", "PythonRequestTimeout 0.2 0.3"),
+            place("never", "choose"),
+            place("sub", "choose", "PythonRequestTimeout 0.2 0.3", "PythonInterpreter other"),
+            place("race", "choose", "PythonRequestTimeout 0.02"),
+            place(
+                "wsgi",
+                "mod_python.wsgi",
+                "PythonRequestTimeout 0.2",
+                "PythonOption mod_python.wsgi.application handlers::application",
+            ),
+            place("filter", "choose", "PythonRequestTimeout 0.2", "SetOutputFilter LOOP"),
+            place(
+                "ssi",
+                "choose",
+                "PythonRequestTimeout 0.2\nOptions +Includes",
+                "SetOutputFilter INCLUDES",
+            ),
+            "PythonOutputFilter handlers::looping_filter LOOP",
+            "<Directory @root@/htdocs/listing>\nOptions +Indexes",
+            "PythonFixupHandler handlers::fixup\n</Directory>",
+            "<Directory @root@/htdocs/psp>\nSetHandler mod_python\nPythonHandler mod_python.psp",
+            "PythonRequestTimeout 0.2\n</Directory>",
+            "<Directory @root@/htdocs/publish>\nSetHandler mod_python",
+            "PythonHandler mod_python.publisher\nPythonRequestTimeout 0.2\n</Directory>",
+        ]
+    ),
+    files={
+        "handlers.py": HANDLERS,
+        "choose.py": CHOOSE,
+        "psp/page.psp": "<%\nwhile True:\n    pass\n%>",
+        "publish/index.py": "def page(req):\n    while True:\n        pass\n",
+        "ht/.htaccess": "SetHandler mod_python\nPythonHandler choose\nPythonRequestTimeout 0.2\n",
+        "ht/off/.htaccess": "PythonRequestTimeout 0\n",
+        "listing/one.txt": "",
+        "ht/loop": "",
+        "ht/off/quick": "",
+    },
+)
+OVER = r"MP0701: GET \S+, \S+ \S+: over PythonRequestTimeout after \d+\.\d s"
+TRACEBACK = r"(RequestTimeout: the handler has run longer|Traceback|File \"|^error: \S+ \S+:)"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/limited/loop",
+        "/limited/stubborn",
+        "/sub/loop",
+        "/wsgi",
+        "/publish/index/page",
+        "/psp/page.psp",
+        "/ht/loop",
+    ],
+)
+def test_client_gets_504(get, log, path):
+    log.expect(OVER, TRACEBACK)
+    answer = get(path)
+    assert answer.status == 504, answer.text
+    assert "Gateway Timeout" in answer.text
+
+
+def test_log_has_the_stacks(get, log):
+    log.expect(OVER, TRACEBACK)
+    assert get("/limited/loop").status == 504
+    log.wait_for(r"choose\.py\", line 5 in handler")
+    text = "\n".join(log.messages()) + "\n"
+    head = r"notice: MP0702: Thread 0x[0-9a-f]+, GET /limited/loop, PythonHandler choose "
+    assert re.search(head, text), text
+    assert re.search(r'MP0702:   File "\S+handlers\.py", line \d+ in loop\n', text), text
+    assert re.search(r'MP0702:   File "\S+choose\.py", line 5 in handler\n', text), text
+
+
+def test_handler_may_catch_it(get, log):
+    log.expect(OVER)
+    answer = get("/limited/tidy")
+    assert answer.status == 200
+    assert answer.text == "tidied: the handler has run longer than PythonRequestTimeout allows"
+
+
+def test_raised_again_after_the_grace(get, log):
+    log.expect(OVER, "MP0701: .* goes on after RequestTimeout", "met it twice", TRACEBACK)
+    assert get("/limited/goes_on").status == 504
+
+
+def test_another_exception_in_its_place(get, log):
+    log.expect(OVER, "KeyError: 'in its place'", TRACEBACK)
+    assert get("/limited/changed").status == 504
+
+
+def test_response_that_has_begun_is_broken_off(connect, log):
+    log.expect(OVER, TRACEBACK)
+    connection = connect()
+    connection.send(b"GET /limited/begun HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    received = connection.read_to_eof()
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert received.endswith(b"5\r\nbegun\r\n")  # no last chunk, no error page
+
+
+def test_stuck_handler_is_reported(get, log):
+    log.expect(
+        OVER,
+        "MP0703: GET /limited/sleeps, PythonHandler choose: is stuck in C code for",
+        TRACEBACK,
+    )
+    assert get("/limited/sleeps").status == 504
+
+
+def test_off(get):
+    assert get("/never/quick").text == "done"
+    assert get("/ht/off/quick").text == "done"
+
+
+def test_filter_over_its_time(get, log):
+    log.expect(OVER, TRACEBACK)
+    log.allow("goes on after RequestTimeout")
+    assert get("/filter/filtered").status == 504
+
+
+def test_redirected_request_is_part_of_the_handler(get, log):
+    # The handler redirected to has no limit of its own.
+    log.allow("goes on after RequestTimeout")
+    log.expect(OVER, TRACEBACK)
+    assert get("/limited/redirect").status == 504
+
+
+def test_cleanups_are_not_hit(connect, server, log):
+    # mod_autoindex makes a sub-request for each file, whose end falls into the handler's time.
+    log.expect("MP0701: GET /limited/lists, ", TRACEBACK)
+    connection = connect()
+    connection.send(b"GET /limited/lists HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    connection.read_to_eof()
+    assert (server.root / "tmp/cleaned").exists()
+
+
+def test_it_meets_the_right_handler_or_nobody(server, log):
+    log.allow("MP0701", TRACEBACK)
+    failures = []
+    seen = set()
+
+    def run(offset):
+        for number in range(20):
+            late = client.get(server.port, f"/race/race?{(number + offset) % 8 - 4}")
+            seen.add(late.status)
+            if late.status not in (200, 504):
+                failures.append((late.status, late.text))
+            after = client.get(server.port, "/never/after")
+            if (after.status, after.text) != (200, "after"):
+                failures.append((after.status, after.text))
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert seen
+
+
+def test_shown_by_get_config(make_server):
+    files = {
+        "show/show.py": """
+            def handler(req):
+                req.write(repr(req.get_config().get("PythonRequestTimeout")))
+                return 0
+        """
+    }
+    conf = """
+        PythonRequestTimeout 7.5
+        <Directory @root@/htdocs/show>
+            SetHandler mod_python
+            PythonHandler show
+        </Directory>
+    """
+    with make_server(Site(conf=conf, files=files)) as server:
+        assert client.get(server.port, "/show/").text == "'7.5'"
+
+
+@pytest.mark.parametrize("text", ["-1", "soon", "1 0", "1 x", "inf"])
+def test_wrong_values(make_server, text):
+    done = make_server(Site(conf=f"PythonRequestTimeout {text}\n")).configtest()
+    assert done.returncode != 0
+    assert "PythonRequestTimeout takes seconds, such as 30 or 0.5, not" in done.stdout
