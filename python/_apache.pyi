@@ -18,6 +18,9 @@ class _Mapping(Protocol):
 class SERVER_RETURN(Exception):
     """Raised with a status to end a handler: SERVER_RETURN(result) or (result, status)."""
 
+class RequestTimeout(BaseException):
+    """Raised in a handler that has run longer than PythonRequestTimeout allows."""
+
 AP_CONN_UNKNOWN: int
 AP_CONN_CLOSE: int
 AP_CONN_KEEPALIVE: int

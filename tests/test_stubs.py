@@ -60,7 +60,7 @@ SITE = Site(
                 for name, value in vars(_apache).items():
                     if name.startswith("__"):
                         continue
-                    if isinstance(value, type) and not issubclass(value, Exception):
+                    if isinstance(value, type) and not issubclass(value, BaseException):
                         # A finfo has no descriptors.
                         thing = req.finfo if value is type(req.finfo) else value
                         found[name] = members(value, thing)
@@ -114,7 +114,8 @@ def _stubbed():
     for node in ast.parse(STUB.read_text()).body:
         if isinstance(node, ast.ClassDef):
             bases = [base.id for base in node.bases]
-            classes[node.name] = "exception" if bases == ["Exception"] else _members(node)
+            is_exception = bases in (["Exception"], ["BaseException"])
+            classes[node.name] = "exception" if is_exception else _members(node)
             if bases != ["Protocol"]:
                 found[node.name] = classes[node.name]
         elif isinstance(node, ast.FunctionDef):
