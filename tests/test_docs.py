@@ -157,17 +157,20 @@ def test_syntax_is_what_the_module_reads():
 
 def options_in_the_source():
     """Texts of the source that look like the name of an option."""
-    found = set()
+    found, asked = set(), set()
     sources = itertools.chain(
         (REPOSITORY / "src").rglob("*.rs"), (REPOSITORY / "python/mod_python").rglob("*.py")
     )
     for path in sources:
         if "_check" in path.parts or path.name == "tests.rs":
             continue
-        found |= set(re.findall(r'"(mod_python\.(?:\w+\.)?[a-z_0-9]+)"', path.read_text()))
+        text = path.read_text()
+        found |= set(re.findall(r'"(mod_python\.(?:\w+\.)?[a-z_0-9]+)"', text))
+        asked |= set(re.findall(r'\.get\("(mod_python\.[a-z_0-9]+)"\)', text))
     names = {name for name in found if not name.endswith(("_", ".c", ".so"))}
     modules = {path.stem for path in (REPOSITORY / "python/mod_python").iterdir()}
-    return {name for name in names if name.split(".")[1] not in modules or name.count(".") == 2}
+    options = {name for name in names if name.split(".")[1] not in modules or name.count(".") == 2}
+    return options | asked
 
 
 def test_every_option_is_described():

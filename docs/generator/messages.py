@@ -11,10 +11,8 @@ GROUPS = {
     "01": "Python in a child",
     "02": "Start of the server",
     "03": "Access control",
-    "04": "Limits of time and memory",
-    "05": "Threads and interpreters",
     "06": "Forms, publisher, PSP, CGI, WSGI, sessions",
-    "07": "Filters and connections",
+    "07": "Limits of time and memory",
     "08": "Other modules of httpd",
 }
 
