@@ -81,7 +81,7 @@ soak: test-packages build .venv/ready
 		MOD_PYTHON_SOAK=1 .venv/bin/python -m pytest $(SOAK_TESTS) --soak 300 --mpm $$mpm || failed="$$failed $$mpm"; \
 	done; [ -z "$$failed" ] || { printf '==> The soak failed in:%s\n' "$$failed"; exit 1; }
 
-pytest: build .venv/ready .docs-venv/ready
+pytest: build .venv/ready
 	@failed=; for mpm in $(MPMS); do \
 		printf '==> Testing under the MPM %s\n' $$mpm; \
 		$(PYTEST) --mpm $$mpm || failed="$$failed $$mpm"; \
