@@ -26,6 +26,11 @@ static REFUSED: AtomicBool = AtomicBool::new(false);
 /// How many threads are known to be stuck.
 static STUCK: AtomicUsize = AtomicUsize::new(0);
 
+/// How many looks in a row found nobody else at work.
+static ALONE: AtomicU64 = AtomicU64::new(0);
+/// So many are enough: httpd counts connections that it still writes to without a thread with a delay.
+const SURELY_ALONE: u64 = 5;
+
 /// How often the listener is woken, and the others are looked at, in milliseconds.
 const INTERVAL: u64 = 250;
 
@@ -128,7 +133,13 @@ pub fn look(now: u64) {
     let is_alone = is_threaded
         && REFUSED.load(Ordering::SeqCst)
         && busy_threads().is_some_and(|busy| busy <= STUCK.load(Ordering::SeqCst));
-    if now >= deadline || is_alone || !is_threaded {
+    let alone = if is_alone {
+        ALONE.load(Ordering::Relaxed) + 1
+    } else {
+        0
+    };
+    ALONE.store(alone, Ordering::Relaxed);
+    if now >= deadline || alone >= SURELY_ALONE || !is_threaded {
         log::main_server(
             log::Level::Notice,
             "MP0712: this child ends now, with the handlers that are stuck",
