@@ -22,13 +22,14 @@ PYTEST = .venv/bin/python -m pytest tests
 
 say = @printf '==> %s\n'
 
-.PHONY: help run build version test cargo-test pytest other-pythons soak test-chroot lint bench docs install uninstall deb clean packages
+.PHONY: help run build version test cargo-test pytest other-pythons soak test-chroot test-browser lint bench docs install uninstall deb clean packages
 
 help:
 	@echo 'make run        build, then serve examples/ on http://127.0.0.1:$(PORT)/ until Ctrl-C'
 	@echo 'make build      leave the module in build/mod_python.so'
 	@echo 'make test       cargo test, then pytest under $(MPMS)'
 	@echo 'make soak       the long versions of tests, for an hour or so'
+	@echo 'make test-browser  the pages of examples/ in headless Chromium'
 	@echo 'make test-chroot  what a newcomer types, in a bare Debian made for it (as root)'
 	@echo 'make lint       rustfmt, clippy and ruff'
 	@echo 'make bench      compare with a C module, mod_python 3.5 and mod_wsgi'
@@ -75,7 +76,9 @@ cargo-test: packages
 # Tests that are long, or skipped without MOD_PYTHON_SOAK=1.
 SOAK_TESTS = tests/test_stress.py tests/test_socache.py tests/test_hostile_clients.py
 soak: test-packages build .venv/ready
-	@failed=; $(MAKE) --no-print-directory test-chroot || failed=' test-chroot'; \
+	@failed=; for target in test-browser test-chroot; do \
+		$(MAKE) --no-print-directory $$target || failed="$$failed $$target"; \
+	done; \
 	for mpm in $(MPMS); do \
 		printf '==> Soaking under the MPM %s\n' $$mpm; \
 		MOD_PYTHON_SOAK=1 .venv/bin/python -m pytest $(SOAK_TESTS) --soak 300 --mpm $$mpm || failed="$$failed $$mpm"; \
@@ -113,6 +116,13 @@ SUITES ?= trixie bookworm
 test-chroot:
 	@tools/system-packages chroot
 	@tools/chroot-test $(SUITES)
+
+# The pages of examples/ in a real browser.
+test-browser: test-packages build .venv/ready
+	@tools/system-packages browser
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r tests/requirements-browser.txt
+	@MOD_PYTHON_BROWSER=1 $(PYTEST)/test_browser.py --mpm event
 
 lint: packages .venv/ready
 	$(say) 'rustfmt'
