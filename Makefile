@@ -74,7 +74,8 @@ cargo-test: packages
 	@$(CARGO) test --locked
 
 # Tests that are long, or skipped without MOD_PYTHON_SOAK=1.
-SOAK_TESTS = tests/test_stress.py tests/test_socache.py tests/test_hostile_clients.py
+SOAK_TESTS = tests/test_stress.py tests/test_socache.py tests/test_hostile_clients.py \
+	tests/test_session_soak.py
 soak: test-packages build .venv/ready
 	@failed=; for target in test-browser test-chroot; do \
 		$(MAKE) --no-print-directory $$target || failed="$$failed $$target"; \
