@@ -228,6 +228,22 @@ transcript(
     conf=_HERE % "NoSuch",
 )
 
+case(
+    "session-type-default",
+    "library.md 5.3.1: the type where none is configured, by the MPM",
+    """
+    from mod_python import Session
+
+    def handler(req):
+        req.write(type(Session.Session(req, lock=0)).__name__)
+        return apache.OK
+    """,
+    get(find="^(Memory|Dbm)Session$"),
+    conf="SetHandler mod_python\nPythonHandler @mod@\n"
+    "PythonOption mod_python.dbm_session.database_directory @root@/tmp",
+    replace=[_SID],
+)
+
 transcript(
     "session-names",
     "library.md 5.3: what the module holds",

@@ -135,6 +135,39 @@ case(
 )
 
 case(
+    "form-put",
+    "library.md 5.1.1: a urlencoded body of PUT and PATCH is a form too",
+    _FORM,
+    Request("/?q=0", "PUT", _URLENCODED, b"a=1", body="[Field('q', '0'), Field('a', '1')]"),
+    Request("/?q=0", "PATCH", _URLENCODED, b"a=1", body="[Field('q', '0'), Field('a', '1')]"),
+)
+
+case(
+    "form-chunked",
+    "gotchas C41: a form that comes in chunks",
+    _FORM,
+    post([b"name=va", b"lue"], headers=_URLENCODED, body="[Field('name', 'value')]"),
+)
+
+case(
+    "form-content-type-case",
+    "library.md 5.1.1: content types are compared in any case",
+    _FORM,
+    post(
+        b"name=value",
+        headers=[("Content-Type", "Application/X-WWW-Form-Urlencoded")],
+        body="[Field('name', 'value')]",
+    ),
+)
+
+case(
+    "form-many-fields",
+    "library.md 5.1.1: there are limits to forms",
+    _FORM,
+    post(b"&".join([b"name=value"] * 10001), headers=_URLENCODED, status=413),
+)
+
+case(
     "form-urlencoded",
     "gotchas C3: names and values of a urlencoded body are str",
     _FORM,
