@@ -27,7 +27,7 @@ impl Commands {
 const OR_ALL: c_int = ffi::MP_OR_ALL as c_int;
 const SERVER: c_int = ffi::MP_RSRC_CONF as c_int;
 const NOT_HTACCESS: c_int = (ffi::MP_RSRC_CONF | ffi::MP_ACCESS_CONF) as c_int;
-const COUNT: usize = 37;
+const COUNT: usize = 38;
 
 pub static COMMANDS: Commands = Commands([
     handlers(
@@ -233,6 +233,12 @@ pub static COMMANDS: Commands = Commands([
         limits::python_wedge_action,
         SERVER,
         c"log or recycle: what is done about a handler that is stuck; and the seconds others get to end.",
+    ),
+    flag(
+        c"PythonStatus",
+        limits::python_status,
+        SERVER,
+        c"whether children count their requests, for SetHandler python-status and mod_status.",
     ),
     take1(
         c"PythonMaxRequests",

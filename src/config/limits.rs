@@ -1,10 +1,10 @@
-//! The directives about how long handlers and children last.
+//! The directives about how long handlers and children last, and what they tell of themselves.
 
-use std::ffi::{c_char, c_void, CStr};
+use std::ffi::{c_char, c_int, c_void, CStr};
 
 use super::cmd::Cmd;
 use super::directives::{arg, main_server_only};
-use super::{set_request_timeout_is_used, RequestTimeout, WedgeAction};
+use super::{set_calls_are_watched, RequestTimeout, WedgeAction, STATUS, TIMEOUTS};
 use crate::ffi;
 
 /// The seconds a handler gets after the exception was raised in it, where the directive names none.
@@ -60,7 +60,7 @@ pub(super) unsafe extern "C" fn python_request_timeout(
                 grace,
             }));
             if milliseconds > 0 {
-                set_request_timeout_is_used(true);
+                set_calls_are_watched(TIMEOUTS);
             }
             cmd.dir.settings.request_timeout = value;
             if cmd.at_server_level {
@@ -94,6 +94,24 @@ pub(super) unsafe extern "C" fn python_wedge_action(
                 return Err(wrong.into());
             };
             cmd.server().wedge_action = Some(action);
+            Ok(())
+        })
+    }
+}
+
+pub(super) unsafe extern "C" fn python_status(
+    cmd: *mut ffi::cmd_parms,
+    dir: *mut c_void,
+    on: c_int,
+) -> *const c_char {
+    // SAFETY: as above.
+    unsafe {
+        Cmd::run(cmd, dir, |cmd| {
+            main_server_only(cmd, "PythonStatus")?;
+            cmd.server().status = Some(on != 0);
+            if on != 0 {
+                set_calls_are_watched(STATUS);
+            }
             Ok(())
         })
     }

@@ -62,6 +62,7 @@ impl<'p> ServerConfig<'p> {
             session_cache: base.session_cache,
             interp_per_server: base.interp_per_server.or(new.interp_per_server),
             wedge_action: base.wedge_action.or(new.wedge_action),
+            status: base.status.or(new.status),
             max_memory: base.max_memory.or(new.max_memory),
             max_requests: base.max_requests.or(new.max_requests),
             interpreters: new.interpreters,

@@ -15,7 +15,7 @@ pub mod require;
 pub mod section;
 
 use std::ffi::{c_char, c_void, CStr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use hlist::{Entry, Suffixed};
 use overlay::Overlay;
@@ -72,19 +72,34 @@ pub enum WedgeAction {
     Recycle(u64),
 }
 
-/// Whether a PythonRequestTimeout was read since the server started: without one, calls of Python are
-/// not looked after at all.
-static REQUEST_TIMEOUT_IS_USED: AtomicBool = AtomicBool::new(false);
+/// Why calls of Python are looked after: nobody pays for what the configuration does not ask for.
+static CALLS_ARE_WATCHED: AtomicU8 = AtomicU8::new(0);
 
-/// As above.
+/// A PythonRequestTimeout is somewhere in the configuration.
+pub const TIMEOUTS: u8 = 1;
+/// PythonStatus is On.
+pub const STATUS: u8 = 2;
+
+/// Whether some part of the configuration asks for calls of Python to be looked after.
 #[inline(always)]
-pub fn request_timeout_is_used() -> bool {
-    REQUEST_TIMEOUT_IS_USED.load(Ordering::Relaxed)
+pub fn calls_are_watched() -> bool {
+    CALLS_ARE_WATCHED.load(Ordering::Relaxed) != 0
 }
 
-/// A PythonRequestTimeout was read (true), or the configuration is about to be (false).
-pub fn set_request_timeout_is_used(is_used: bool) {
-    REQUEST_TIMEOUT_IS_USED.store(is_used, Ordering::Relaxed);
+/// Whether a PythonRequestTimeout was read.
+#[inline]
+pub fn has_timeouts() -> bool {
+    CALLS_ARE_WATCHED.load(Ordering::Relaxed) & TIMEOUTS != 0
+}
+
+/// A directive asks for it.
+pub fn set_calls_are_watched(why: u8) {
+    CALLS_ARE_WATCHED.fetch_or(why, Ordering::Relaxed);
+}
+
+/// The configuration is about to be read.
+pub fn reset_calls_are_watched() {
+    CALLS_ARE_WATCHED.store(0, Ordering::Relaxed);
 }
 
 /// The directives with one value that `get_config()` shows; unset is `None`.
@@ -183,6 +198,8 @@ pub struct ServerConfig<'p> {
     pub interp_per_server: Option<InterpPerServer>,
     /// PythonWedgeAction.
     pub wedge_action: Option<WedgeAction>,
+    /// PythonStatus.
+    pub status: Option<bool>,
     /// PythonMaxMemory, in bytes.
     pub max_memory: Option<u64>,
     /// PythonMaxRequests.
@@ -303,6 +320,7 @@ impl<'p> ServerConfig<'p> {
             session_cache: None,
             interp_per_server: None,
             wedge_action: None,
+            status: None,
             max_memory: None,
             max_requests: None,
             interpreters: Overlay::Empty,

@@ -96,7 +96,7 @@ impl Function<'_> {
                             state,
                             what: self.what,
                             handler: self.handler,
-                            is_cleanup: false,
+                            phase: None,
                         };
                         let (result, _) =
                             timeout::limited(py, interpreter, &called, Some(&config), || {

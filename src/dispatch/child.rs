@@ -4,7 +4,7 @@ use std::sync::{Once, OnceLock};
 
 use pyo3::prelude::*;
 
-use super::{callback, cleanup, interpreter_for, limits, monitor};
+use super::{callback, cleanup, interpreter_for, limits, monitor, status};
 use crate::_apache::{child_cleanup, request_config, text};
 use crate::config::{Import, ServerConfig, Settings, WedgeAction};
 use crate::httpd::{log, mpm, Pool, Server};
@@ -54,6 +54,9 @@ pub fn init(pool: &Pool, server: &Server, inittab: fn()) {
     interpreter_for::apply_plan();
     if let Some(config) = config {
         limits::start(config);
+        if config.status == Some(true) {
+            status::counting::start();
+        }
     }
     monitor::start(monitor::Plan {
         recycle_within: config.and_then(|config| config.wedge_action).and_then(

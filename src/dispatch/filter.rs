@@ -364,7 +364,7 @@ impl<'a> Run<'a> {
             state: RequestState::of(self.r),
             what: &self.target.name,
             handler: &self.target.handler,
-            is_cleanup: false,
+            phase: None,
         };
         let (result, _) =
             timeout::limited(py, self.interpreter, &called, Some(&self.config), || {

@@ -98,7 +98,7 @@ fn execute(
                         state,
                         what: c"includes",
                         handler: parameter,
-                        is_cleanup: false,
+                        phase: None,
                     };
                     let (result, _) =
                         timeout::limited(py, interpreter, &called, Some(&config), || {

@@ -14,4 +14,5 @@ pub mod limits;
 pub mod monitor;
 pub mod request;
 pub mod resolve;
+pub mod status;
 pub mod timeout;

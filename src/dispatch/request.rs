@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use super::error::{log_request, report, server_return, Report};
 use super::interpreter_for::interpreter_for;
 use super::resolve::{resolve, Wanted};
+use super::status::counting;
 use super::{callback, child, limits, timeout};
 use crate::_apache::hlistobject;
 use crate::_apache::request_config::{own_entry, RequestState};
@@ -50,7 +51,9 @@ pub fn run(phase: Phase, r: &Request) -> Status {
             return Status::INTERNAL_SERVER_ERROR;
         }
     };
+    let asked = counting::asked();
     let result = interpreter::enter(interpreter, |py| {
+        counting::entered(py, asked);
         let state = RequestState::of(r);
         let run = PhaseRun {
             py,
@@ -186,7 +189,7 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
                     state: self.state,
                     what: self.phase.directive(),
                     handler: entry.handler,
-                    is_cleanup: self.phase == Phase::Cleanup,
+                    phase: Some(self.phase),
                 };
                 let (result, is_over) =
                     timeout::limited(self.py, self.interpreter, &called, self.config, || {

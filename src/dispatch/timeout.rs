@@ -1,13 +1,15 @@
-//! PythonRequestTimeout around a call of a request's Python code.
+//! PythonRequestTimeout and PythonStatus around a call of a request's Python code.
 
 use std::ffi::{c_int, CStr};
 use std::sync::Arc;
 
 use pyo3::prelude::*;
 
+use super::status::counting::{self, What};
 use crate::_apache::request_config::RequestState;
 use crate::_apache::request_timeout;
-use crate::config::{request_timeout_is_used, DirConfig};
+use crate::config::phase::Phase;
+use crate::config::{calls_are_watched, has_timeouts, DirConfig};
 use crate::httpd::{conn, log, Request, Status};
 use crate::interpreter::watch::{self, Limit, Subject};
 use crate::interpreter::Interpreter;
@@ -19,8 +21,8 @@ pub struct Called<'a> {
     /// The directive it was configured with, or the filter's name.
     pub what: &'a CStr,
     pub handler: &'a CStr,
-    /// Nothing may cut it short.
-    pub is_cleanup: bool,
+    /// `None` for filters and the like.
+    pub phase: Option<Phase>,
 }
 
 impl Subject for Called<'_> {
@@ -49,7 +51,7 @@ impl Subject for Called<'_> {
     }
 }
 
-/// Runs `body`, which calls the Python code, within PythonRequestTimeout.
+/// Runs `body`, which calls the Python code, within PythonRequestTimeout, and counts it.
 ///
 /// The second part of the result says whether it failed because its time was over.
 #[inline]
@@ -60,7 +62,7 @@ pub fn limited<R>(
     config: Option<&DirConfig<'_>>,
     body: impl FnOnce() -> PyResult<R>,
 ) -> (PyResult<R>, bool) {
-    if !request_timeout_is_used() {
+    if !calls_are_watched() {
         return (body(), false);
     }
     run(py, interpreter, called, config, body)
@@ -74,7 +76,28 @@ fn run<R>(
     config: Option<&DirConfig<'_>>,
     body: impl FnOnce() -> PyResult<R>,
 ) -> (PyResult<R>, bool) {
-    if called.is_cleanup {
+    let what = What {
+        r: called.r,
+        phase: called.phase,
+        directive: called.what.to_bytes(),
+        handler: called.handler.to_bytes(),
+    };
+    let counted = counting::begin(py, &what);
+    let (result, is_over) = watched(py, interpreter, called, config, body);
+    if let Some(counted) = counted {
+        counted.end(py, &what, &result, is_over);
+    }
+    (result, is_over)
+}
+
+fn watched<R>(
+    py: Python<'_>,
+    interpreter: &'static Interpreter,
+    called: &Called<'_>,
+    config: Option<&DirConfig<'_>>,
+    body: impl FnOnce() -> PyResult<R>,
+) -> (PyResult<R>, bool) {
+    if called.phase == Some(Phase::Cleanup) {
         return (watch::shielded(py, interpreter, body), false);
     }
     let limit = config
@@ -99,7 +122,7 @@ pub fn shielded<R>(
     interpreter: &'static Interpreter,
     body: impl FnOnce() -> R,
 ) -> R {
-    if !request_timeout_is_used() {
+    if !has_timeouts() {
         return body();
     }
     watch::shielded(py, interpreter, body)

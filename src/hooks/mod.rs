@@ -7,6 +7,7 @@ mod filter;
 mod include;
 mod process;
 mod request;
+mod status;
 
 use std::ffi::{c_char, CStr};
 use std::ptr::null;
@@ -91,6 +92,7 @@ pub unsafe extern "C" fn register(pool: *mut ffi::apr_pool_t) {
         });
         filter::register_dynamic();
         exports::register();
+        status::register();
         // SAFETY: httpd's configuration pool.
         auth::register(unsafe { crate::httpd::Pool::from_raw(pool) });
     });

@@ -18,7 +18,7 @@ pub unsafe extern "C" fn pre_config(
     guard("pre_config", (), || {
         guard::install_hook();
         hlist::reset_ids();
-        config::set_request_timeout_is_used(false);
+        config::reset_calls_are_watched();
     });
     ffi::OK as c_int
 }
@@ -55,6 +55,7 @@ pub unsafe extern "C" fn post_config(
             );
             // SAFETY: httpd's configuration pool.
             let pool = unsafe { Pool::from_raw(conf) };
+            prepare_status(server);
             match make_locks(server).and_then(|()| open_session_cache(pool, server)) {
                 Ok(()) => ffi::OK as c_int,
                 Err(message) => {
@@ -64,6 +65,17 @@ pub unsafe extern "C" fn post_config(
             }
         },
     )
+}
+
+/// PythonStatus: the memory that the children share.
+fn prepare_status(server: &Server) {
+    if ServerConfig::of(server).is_some_and(|config| config.status == Some(true)) {
+        if let Err(error) = dispatch::status::counting::prepare() {
+            let message =
+                format!("MP0720: PythonStatus has no memory, and nothing is counted: {error}");
+            log::startup(server, log::Level::Warning, &message);
+        }
+    }
 }
 
 fn open_session_cache(pool: &Pool, server: &Server) -> Result<(), String> {

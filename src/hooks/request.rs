@@ -180,6 +180,8 @@ pub unsafe extern "C" fn handler(r: *mut ffi::request_rec) -> c_int {
         hook(r, "handler", |r| {
             if r.is_for_python() {
                 dispatch::request::run(Phase::Handler, r)
+            } else if r.is_for_python_status() {
+                dispatch::status::page::answer(r)
             } else {
                 Status::DECLINED
             }

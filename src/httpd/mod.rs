@@ -25,6 +25,7 @@ pub mod request;
 pub mod request_body;
 pub mod request_io;
 pub mod server;
+pub mod shared;
 pub mod socache;
 pub mod ssi;
 pub mod ssl;

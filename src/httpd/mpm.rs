@@ -16,6 +16,11 @@ pub fn query(code: c_int) -> c_int {
     }
 }
 
+/// How many children there can be at once: ServerLimit.
+pub fn most_children() -> usize {
+    usize::try_from(query(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS as c_int)).unwrap_or(1)
+}
+
 /// Whether this is the first of the two readings of the configuration.
 pub fn is_preflight() -> bool {
     // SAFETY: a plain query.

@@ -99,6 +99,17 @@ impl Request {
         }
     }
 
+    /// Whether `handler` is our status page, and the client wants to read it.
+    pub fn is_for_python_status(&self) -> bool {
+        // SAFETY: null or a C string.
+        unsafe {
+            let handler = (*self.as_ptr()).handler;
+            !handler.is_null()
+                && libc::strcmp(handler, c"python-status".as_ptr()) == 0
+                && (*self.as_ptr()).method_number == ffi::M_GET as c_int
+        }
+    }
+
     /// The request's pool.
     #[inline]
     pub fn pool(&self) -> &Pool {

@@ -39,6 +39,7 @@ DIRECTIVES = {
     "PythonSessionCache": SERVER,
     "PythonRequestTimeout": EVERYWHERE,
     "PythonWedgeAction": SERVER,
+    "PythonStatus": SERVER,
     "PythonMaxRequests": SERVER,
     "PythonMaxMemory": SERVER,
     "PythonMapToStorageHandler": SERVER,
