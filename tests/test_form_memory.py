@@ -39,6 +39,13 @@ SITE = Site(
 )
 
 
+@pytest.fixture(scope="module")
+def make_server(make_server, mpm):
+    if mpm != "event":
+        pytest.skip("forms know nothing of the MPM")
+    return make_server
+
+
 def peak(pid):
     """The most memory the process ever had in use, in KiB."""
     text = pathlib.Path("/proc/%d/status" % pid).read_text(encoding="utf-8")
@@ -68,9 +75,7 @@ def upload(server, megabytes, chunked):
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_upload(server, mpm, chunked):
-    if mpm != "event":
-        pytest.skip("forms know nothing of the MPM")
+def test_upload(server, chunked):
     upload(server, 5, chunked)
     before = max(map(peak, server.children()))
     upload(server, 60, chunked)

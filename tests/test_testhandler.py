@@ -52,6 +52,13 @@ SITE = Site(
 )
 
 
+@pytest.fixture(scope="module")
+def make_server(make_server, mpm):
+    if mpm != "event":
+        pytest.skip("the differential cases look at the page under the other MPMs")
+    return make_server
+
+
 @pytest.fixture(scope="module", autouse=True)
 def logs(_module_server):
     """One log is gone, one closed to httpd's children."""

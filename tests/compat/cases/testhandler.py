@@ -28,6 +28,7 @@ case(
     server="",
     conf=_CONF,
     replace=_OTHERWISE,
+    mpms=["event", "prefork"],
 )
 
 case(
