@@ -2,7 +2,12 @@
 
 import json
 import os
+import random
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
 
 import pytest
 from test_command import run
@@ -45,7 +50,8 @@ def test_there_are_enough_snippets():
 
 def test_every_rule_has_a_snippet():
     marked = {rule for name in NAMES for _, rule in snippet(name)[1]}
-    assert set(RULES) - marked == {"encoding"}  # which no UTF-8 file can show; see below
+    # Which no file here can show; see below.
+    assert set(RULES) - marked == {"encoding", "unreadable"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -183,6 +189,99 @@ def test_odd_input(tmp_path):
     assert "%s:2:1: error: print is" % (tmp_path / "cr.py") in done.stdout
     checked("--fix", tmp_path)
     assert (tmp_path / "cr.py").read_bytes() == b"x = 1\r\nprint('x')\r\n"
+
+
+ODD_CODECS = "base64 rot13 undefined punycode idna utf-7 utf-16 unicode_escape klingon".split()
+
+
+def test_odd_encodings(tmp_path):
+    for name in ODD_CODECS:
+        (tmp_path / (name + ".py")).write_bytes(b"# coding: %s\nprint 1 \xff\n" % name.encode())
+    done = run("check", "--fix", tmp_path)
+    assert done.returncode == 1 and done.stderr == ""
+    assert all("/%s.py:" % name in done.stdout for name in ODD_CODECS), done.stdout
+
+
+def test_changed_corpus(tmp_path):
+    """Files of the corpus, damaged at random places: findings or none, and no traceback."""
+    chance = random.Random(42)
+    corpus = [path.read_bytes() for path in sorted(SNIPPETS.glob("*.txt"))]
+    pieces = [b"'''", b"<%", b"%>", b"\\\n", b"\0", b"\r", b"(", b"`", b"print >>", b"\xff", b"\f"]
+    pieces += ["é\u2028".encode(), b"raise A, ", b"exec ", b"except A, ", b"\t", b"\xef\xbb\xbf"]
+    for number in range(150):
+        data = bytearray(chance.choice(corpus))
+        for _ in range(chance.randrange(1, 8)):
+            place = chance.randrange(len(data) + 1)
+            data[place : place + chance.choice((0, 0, 5, 60))] = chance.choice(pieces)
+        name = "%d%s" % (number, chance.choice((".py", ".psp", ".conf")))
+        (tmp_path / name).write_bytes(data)
+    for mode in ("--format=sarif", "--fix"):
+        done = run("check", mode, tmp_path)
+        assert done.returncode == 1 and done.stderr == "", done.stderr
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_looked_at(tmp_path):
+    (tmp_path / "gone.py").symlink_to("/nowhere")
+    (tmp_path / "self.py").symlink_to("self.py")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "z.py").write_text("print 1\n")
+    rows = checked(tmp_path)["findings"]
+    assert [(os.path.basename(row["path"]), row["rule"]) for row in rows] == [
+        ("gone.py", "unreadable"),
+        ("pipe.py", "unreadable"),
+        ("self.py", "unreadable"),
+        ("z.py", "python2-print"),
+    ]
+    done = run("check", tmp_path / "pipe.py")
+    assert done.returncode == 2 and "pipe.py: not a regular file" in done.stderr
+
+
+def test_fix_goes_through_a_link(tmp_path):
+    (tmp_path / "real").write_text("print 1\n")
+    (tmp_path / "link.py").symlink_to("real")
+    checked("--fix", tmp_path / "link.py")
+    assert (tmp_path / "link.py").is_symlink()
+    assert (tmp_path / "real").read_text() == "print(1)\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a file nobody may change")
+def test_what_cannot_be_mended_is_told(tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "a.py").write_text("print 1\n")
+    script = "import os, runpy, sys; os.setuid(65534); sys.argv = sys.argv[1:]; "
+    script += "runpy.run_module('mod_python', run_name='__main__')"
+    # A directory that user may reach: pytest's own are closed.
+    folder = tempfile.mkdtemp(prefix="check-")
+    try:
+        os.chmod(folder, 0o755)
+        shutil.copy(tmp_path / "a.py", folder)
+        shutil.copytree(REPOSITORY / "python/mod_python", folder + "/lib/mod_python")
+        done = subprocess.run(
+            [sys.executable, "-c", script, "mod_python", "check", "--fix", folder + "/a.py"],
+            env={"PYTHONPATH": folder + "/lib"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert "a.py: cannot be mended: Permission denied" in done.stdout
+        assert sorted(os.listdir(folder)) == ["a.py", "lib"]
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_names_of_any_bytes(tmp_path):
+    path = os.path.join(os.fsencode(tmp_path), b"a b\xff%.py")
+    with open(path, "wb") as out:
+        out.write(b"print 1\n")
+    for form in ("text", "json", "sarif"):
+        done = run("check", "--format", form, tmp_path)
+        assert done.returncode == 1 and done.stderr == ""
+    (result,) = json.loads(done.stdout)["runs"][0]["results"]
+    uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert uri == "file://%s/a%%20b%%FF%%25.py" % tmp_path
 
 
 def test_mask_keeps_places():

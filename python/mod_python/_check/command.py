@@ -1,7 +1,11 @@
 """The command itself: which files are looked at, what is mended, and the exit status."""
 
+import contextlib
 import io
 import os
+import re
+import stat
+import sys
 import tokenize
 
 from mod_python._check import configuration, pages, program, python2, report
@@ -42,8 +46,13 @@ def files_below(target):
 
 
 def read(path, kind):
-    """(text, encoding) of a file; a Finding instead when it is not in its encoding."""
+    """(text, encoding) of a file; a Finding instead when it is not in its encoding.
+
+    Raises Unreadable if it cannot be read, or has no end, as a pipe.
+    """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise Unreadable("%s: not a regular file" % path)
         with open(path, "rb") as source:
             data = source.read()
     except OSError as error:
@@ -58,10 +67,14 @@ def read(path, kind):
         # httpd takes any bytes; so do we, and give them back as they were.
         return data.decode("utf-8", "surrogateescape"), "utf-8"
     try:
-        return data.decode(encoding), encoding
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return Finding("encoding", path, line, 0, "%s: %s" % (encoding, error.reason), None), None
+    except (LookupError, ValueError) as error:  # a codec, but none for text; or one that gives up
+        return Finding("encoding", path, 1, 0, "%s: %s" % (encoding, error), None), None
+    # To Python a carriage return alone ends a line too.
+    return re.sub("\r(?!\n)", "\n", text), encoding
 
 
 def look(path, kind, text):
@@ -99,12 +112,36 @@ def fix(path, kind, text):
 
 
 def write(path, text, encoding):
-    """Put the new text in the file's place, with its mode, or leave the old file whole."""
+    """Put the new text in the file's place, with its mode, or leave the old file whole.
+
+    Raises Unreadable if it cannot be written.
+    """
+    path = os.path.realpath(path)  # a symbolic link stays one
     aside = path + ".mod_python-check"
-    with open(aside, "wb") as new:
-        new.write(text.encode(encoding, "surrogateescape"))
-    os.chmod(aside, os.stat(path).st_mode & 0o7777)
-    os.replace(aside, path)
+    try:
+        data = text.encode(encoding, "surrogateescape" if encoding == "utf-8" else "strict")
+        with open(aside, "wb") as new:
+            new.write(data)
+        os.chmod(aside, os.stat(path).st_mode & 0o7777)
+        os.replace(aside, path)
+    except (OSError, ValueError) as error:
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
+        reason = getattr(error, "strerror", None) or error
+        raise Unreadable("%s: cannot be mended: %s" % (path, reason)) from error
+
+
+def examine(path, kind, mend):
+    """All findings of one file, which is mended first if so asked. Raises Unreadable."""
+    text, encoding = read(path, kind)
+    if encoding is None:
+        return [text]
+    if mend:
+        better = fix(path, kind, text)
+        if better != text:
+            write(path, better, encoding)
+            text = better
+    return look(path, kind, text)
 
 
 def run(parser, argv):
@@ -121,18 +158,13 @@ def run(parser, argv):
         for path, kind in files_below(target):
             files += 1
             try:
-                text, encoding = read(path, kind)
-                if encoding is None:
-                    found.append(text)
-                    continue
-                if options.fix:
-                    better = fix(path, kind, text)
-                    if better != text:
-                        write(path, better, encoding)
-                        text = better
-                found += look(path, kind, text)
+                found += examine(path, kind, options.fix)
             except Unreadable as error:
-                parser.error(str(error))
+                if path == target:
+                    parser.error(str(error))
+                found.append(Finding("unreadable", path, 1, 0, str(error)[len(path) + 2 :], None))
+    # The name of a file can be any bytes, and a terminal may know fewer letters than the text has.
+    sys.stdout.reconfigure(errors="backslashreplace")
     print(report.FORMATS[options.format](found, files))
     graver = {RULES[finding.rule].severity for finding in found} & {ERROR, WARNING}
     return 1 if graver else 0

@@ -182,6 +182,9 @@ def _option(line):
     if key in OLD_OPTIONS:
         name, new = OLD_OPTIONS[key]
         yield "old-option", start, "%s, now %s" % (name, new), (start, end, new)
+    directory = OLD_OPTIONS.get(key, ("", key))[1] == "mod_python.session.database_directory"
+    if directory and len(words) > 1 and words[1].rstrip("/") in ("/tmp", "/var/tmp", "/dev/shm"):
+        yield "sessions-in-tmp", line.text.index(words[1], end), words[1], None
     if key == "mod_python.wsgi.base_url":
         edit = (start, end, "mod_python.wsgi.base_uri")
         yield "wsgi-base-uri", start, words[0], edit

@@ -66,6 +66,63 @@ SAME = {
     "copy_reg", "gdbm", "htmlentitydefs", "httplib", "thread", "urlparse", "xmlrpclib",
 }  # fmt: skip
 
+# Attributes of modules that Python 3 has elsewhere or no more; None where it depends.
+STRING = (
+    "atof atoi atol capitalize count expandtabs find index join joinfields ljust lower lstrip "
+    "replace rfind rindex rjust rstrip split splitfields strip swapcase translate upper zfill"
+)
+GONE = {
+    "os.getcwdu": "os.getcwd",
+    "os.popen2": "subprocess",
+    "os.popen3": "subprocess",
+    "os.popen4": "subprocess",
+    "string.letters": "string.ascii_letters",
+    "string.lowercase": "string.ascii_lowercase",
+    "string.maketrans": "str.maketrans",
+    "string.uppercase": "string.ascii_uppercase",
+    "sys.exc_clear": None,
+    "sys.exc_type": "sys.exc_info()",
+    "sys.exc_value": "sys.exc_info()",
+    "sys.exc_traceback": "sys.exc_info()",
+    "sys.maxint": "sys.maxsize",
+    "sys.setdefaultencoding": None,
+    "time.clock": "time.perf_counter",
+    "itertools.ifilter": "filter",
+    "itertools.imap": "map",
+    "itertools.izip": "zip",
+    "types.ClassType": "type",
+    "types.DictType": "dict",
+    "types.IntType": "int",
+    "types.ListType": "list",
+    "types.LongType": "int",
+    "types.StringType": "str",
+    "types.StringTypes": "str",
+    "types.TupleType": "tuple",
+    "types.UnicodeType": "str",
+    "urllib.quote": "urllib.parse.quote",
+    "urllib.quote_plus": "urllib.parse.quote_plus",
+    "urllib.unquote": "urllib.parse.unquote",
+    "urllib.unquote_plus": "urllib.parse.unquote_plus",
+    "urllib.urlencode": "urllib.parse.urlencode",
+    "urllib.urlopen": "urllib.request.urlopen",
+    "urllib.urlretrieve": "urllib.request.urlretrieve",
+    **{"string." + name: "a method of str" for name in STRING.split()},
+}
+# These are there under the new name without importing anything else.
+GONE_DIRECT = {
+    *("os.getcwdu", "string.letters", "string.lowercase", "string.maketrans", "string.uppercase"),
+    *("sys.maxint", "time.clock", "itertools.ifilter", "itertools.imap", "itertools.izip"),
+    *(name for name in GONE if name.startswith("types.")),
+}
+# What connections and requests of mod_python 2.x had.
+VERSION_2 = {
+    "connection.user": "req.user",
+    "connection.ap_auth_type": "req.ap_auth_type",
+    "req.get_all_config": "req.get_config",
+    "req.get_dirs": None,
+    "req.get_all_dirs": None,
+}
+
 METHODS = {"iteritems": "items", "iterkeys": "keys", "itervalues": "values", "has_key": "in"}
 # httpd's tables still have them, and so have forms and sessions in the case of has_key.
 TABLES = {"headers_in", "headers_out", "err_headers_out", "subprocess_env", "notes"}
@@ -78,6 +135,7 @@ IMPORTER = {"get_handler_root", "get_current_request", "get_module_name", "freez
 MISSING = {"allow_methods", "exists_config", "FINFO_USER", "SERVER_ERROR"}
 CLIENT = {"remote_ip": "client_ip", "remote_addr": "client_addr"}
 CODECS = {"base64", "hex", "rot13", "zlib", "bz2", "string_escape"}
+SHELLS = {"os.system", "os.popen", "commands.getoutput", "commands.getstatusoutput"}
 FROM_CLIENT = {"form", "args", "headers_in", "read", "get_cookies", "get_cookie", "FieldStorage"}
 
 
@@ -139,6 +197,34 @@ def _own_nodes(function):
             waiting += ast.iter_child_nodes(node)
 
 
+def _is_dict_list(node):
+    """Whether this is keys(), values() or items() of something that is none of httpd's tables."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("keys", "values", "items")
+        and not node.args
+        and dotted(node.func.value).rpartition(".")[2] not in TABLES
+    )
+
+
+def _is_text(node):
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _client_file_name(node):
+    """Whether an argument is a path with the name in it that a client gave its file."""
+    # With a join inside, it is the join that is told.
+    if {"basename", "join"} & set(names_in(node)):
+        return False
+    return any(
+        isinstance(part, ast.Attribute)
+        and part.attr == "filename"
+        and dotted(part.value) not in ("req", "self", "request", "filter.req")
+        for part in ast.walk(node)
+    )
+
+
 class _Program(ast.NodeVisitor):
     def __init__(self, path, tree):
         self.path, self.found, self.functions = path, [], set()
@@ -146,6 +232,12 @@ class _Program(ast.NodeVisitor):
             node.id
             for node in ast.walk(tree)
             if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del))
+        }
+        self.imported = {
+            alias.asname or alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
         }
         for node in ast.walk(tree):
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -213,6 +305,17 @@ class _Program(ast.NodeVisitor):
             if node.module == "mod_python.apache":
                 for alias in node.names:
                     self._apache_name(node, alias.name)
+            for alias in node.names:
+                name = "%s.%s" % (node.module, alias.name)
+                if name in GONE:
+                    self._gone(node, name)
+
+    def _gone(self, node, name):
+        new, edit = GONE[name], None
+        if name in GONE_DIRECT and isinstance(node, ast.Attribute):
+            if node.end_lineno == node.lineno:
+                edit = (node.col_offset, node.end_col_offset, new)
+        self.add("python2-name", node, name + (", now " + new if new else ""), edit)
 
     def _module(self, node, name, alone):
         first = name.partition(".")[0]
@@ -246,17 +349,29 @@ class _Program(ast.NodeVisitor):
             self.add("marshal-cookie", node)
         elif node.attr == "location" and owner.endswith("hlist"):
             self.add("importer-3.3", node, "hlist.location")
+        name = "%s.%s" % (owner, node.attr)
+        if name in GONE and owner in self.imported:
+            self._gone(node, name)
+        old = "%s.%s" % (owner.rpartition(".")[2], node.attr)
+        if old in VERSION_2 and isinstance(node.ctx, ast.Load):
+            new, edit = VERSION_2[old], None
+            if new and owner in ("req", "req.connection") and node.end_lineno == node.lineno:
+                edit = (node.col_offset, node.end_col_offset, new)
+            self.add("mod_python-2", node, old + (", now " + new if new else ""), edit)
+        self.generic_visit(node)
+
+    def visit_Raise(self, node):
+        if _is_text(node.exc):
+            self.add("python2-string-exception", node)
+        self.generic_visit(node)
+
+    def visit_ExceptHandler(self, node):
+        if _is_text(node.type):
+            self.add("python2-string-exception", node)
         self.generic_visit(node)
 
     def visit_Subscript(self, node):
-        value = node.value
-        if (
-            isinstance(value, ast.Call)
-            and isinstance(value.func, ast.Attribute)
-            and value.func.attr in ("keys", "values", "items")
-            and not value.args
-            and dotted(value.func.value).rpartition(".")[2] not in TABLES
-        ):
+        if _is_dict_list(node.value):
             self.add("python2-keys-index", node)
         self.generic_visit(node)
 
@@ -281,6 +396,11 @@ class _Program(ast.NodeVisitor):
                 self.add("eval-from-client", node, name)
             if name in ("pickle.loads", "cPickle.loads", "marshal.loads", "pickle.load"):
                 self.add("pickle-from-client", node, name)
+            if name in SHELLS:
+                self.add("shell-from-client", node, name)
+        if name in ("open", "file", "os.path.join", "io.open"):
+            if any(map(_client_file_name, node.args)):
+                self.add("upload-name", node)
         self.generic_visit(node)
 
     def _method(self, node, method, owner):
@@ -300,6 +420,8 @@ class _Program(ast.NodeVisitor):
             codec = node.args[0]
             if isinstance(codec, ast.Constant) and codec.value in CODECS:
                 self.add("python2-codec", node, str(codec.value))
+        elif method == "sort" and _is_dict_list(func.value):
+            self.add("python2-keys-index", node)
         elif method == "sort" and (node.args or any(k.arg == "cmp" for k in node.keywords)):
             self.add("python2-sort", node)
         elif method == "add_handler" and len(node.args) > 1:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from urllib.parse import quote
 
 from mod_python import version
 from mod_python._check.rules import ERROR, NOTE, RULES, WARNING
@@ -58,6 +59,11 @@ def as_json(found, files):
     return json.dumps({"files": files, "findings": rows, "count": count(found)}, indent=2)
 
 
+def uri(path):
+    """A path as SARIF names it: relative to where the check ran, or absolute."""
+    return ("file://" if os.path.isabs(path) else "") + quote(os.fsencode(path))
+
+
 def as_sarif(found, files):
     used = sorted({finding.rule for finding in found})
     results = [
@@ -69,7 +75,7 @@ def as_sarif(found, files):
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": finding.path.replace(os.sep, "/")},
+                        "artifactLocation": {"uri": uri(finding.path)},
                         "region": {"startLine": finding.line, "startColumn": finding.column + 1},
                     }
                 }
@@ -83,7 +89,13 @@ def as_sarif(found, files):
         {
             "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
             "version": "2.1.0",
-            "runs": [{"tool": {"driver": driver}, "results": results}],
+            "runs": [
+                {
+                    "tool": {"driver": driver},
+                    "columnKind": "unicodeCodePoints",
+                    "results": results,
+                }
+            ],
         },
         indent=2,
     )

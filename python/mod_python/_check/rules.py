@@ -27,15 +27,18 @@ RULES = {
     "python2-method": Rule(ERROR, "Python 3 does not have this method"),
     "python2-codec": Rule(ERROR, "str has no such codec in Python 3"),
     "python2-sort": Rule(ERROR, "sort and sorted take no comparison function in Python 3"),
+    "python2-string-exception": Rule(ERROR, "Python 3 raises and catches classes, not strings"),
     "python2-metaclass": Rule(WARNING, "__metaclass__ has no effect in Python 3"),
     "python2-keys-index": Rule(
         ERROR, "keys(), values(), items() of a dict are no lists in Python 3"
     ),
     "syntax": Rule(ERROR, "Python does not compile this"),
     "encoding": Rule(ERROR, "the file is not in the encoding it says"),
+    "unreadable": Rule(ERROR, "the file was not looked at"),
     # -- mod_python that changed --
     "handler-without-return": Rule(ERROR, "a handler that returns None is a 500"),
     "handler-returns-200": Rule(WARNING, "return apache.OK: 200 as a result is an error page"),
+    "mod_python-2": Rule(ERROR, "this is mod_python 2.x"),
     "importer-3.3": Rule(ERROR, "this belongs to the importer of mod_python 3.3, gone since 3.4"),
     "never-existed": Rule(ERROR, "the manual names it, but it does not exist"),
     "handler-as-object": Rule(ERROR, "add_handler takes the handler's name as a str"),
@@ -46,6 +49,10 @@ RULES = {
     "marshal-cookie": Rule(WARNING, "whoever knows the secret can run code; use SignedCookie"),
     "pickle-from-client": Rule(WARNING, "unpickling what a client sent lets it run code"),
     "eval-from-client": Rule(WARNING, "evaluating what a client sent lets it run code"),
+    "shell-from-client": Rule(
+        WARNING, "a shell runs what a client sent; use subprocess with a list"
+    ),
+    "upload-name": Rule(WARNING, "a client's file name can lead anywhere; use os.path.basename"),
     # -- configuration --
     "no-such-directive": Rule(ERROR, "mod_python has no such directive"),
     "directive-context": Rule(ERROR, "httpd does not accept this directive here"),
@@ -61,6 +68,10 @@ RULES = {
     "old-option": Rule(NOTE, "an old name that is still understood"),
     "debug-on": Rule(WARNING, "visitors see tracebacks; keep it off on a public server"),
     "pdb-on": Rule(WARNING, "a debugger has no place on a public server"),
+    "sessions-in-tmp": Rule(
+        WARNING,
+        "sessions are pickles, and everybody here can write there: name a directory of httpd's",
+    ),
     "testhandler": Rule(WARNING, "it shows configuration and environment to every visitor"),
     "access-2.2": Rule(WARNING, "httpd 2.4 writes Require; this needs mod_access_compat"),
     "directive-2.2": Rule(ERROR, "httpd 2.4 does not have this directive"),
