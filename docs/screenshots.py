@@ -48,6 +48,31 @@ def handler(req):
 """
 
 
+# A busy little site and its status page.
+STATUS = """PythonStatus On
+DocumentRoot "${SITE}"
+<Directory "${SITE}">
+    SetHandler mod_python
+    PythonHandler pages
+    Require all granted
+</Directory>
+<Location /python-status>
+    SetHandler python-status
+    Require local
+</Location>
+"""
+PAGES = """import time
+
+from mod_python import apache
+
+
+def handler(req):
+    time.sleep(0.02 * req.uri.count("r"))
+    req.write("done")
+    return apache.OK
+"""
+
+
 def free_port():
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -122,6 +147,15 @@ def main():
         handler.write_text(BROKEN)
         with served(handler, "--debug") as url:
             picture(browser, url + "/", "debug", 700, 220)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        pathlib.Path(folder, "pages.py").write_text(PAGES)
+        conf = pathlib.Path(folder, "site.conf")
+        conf.write_text(STATUS)
+        with served(conf, "--processes", "2") as url:
+            for page in ("/order", "/list", "/report", "/", "/list") * 4:
+                urllib.request.urlopen(url + page).close()
+            picture(browser, url + "/python-status", "status", 900, 700)
 
 
 if __name__ == "__main__":
