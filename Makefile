@@ -75,15 +75,28 @@ cargo-test: packages
 
 # Tests that are long, or skipped without MOD_PYTHON_SOAK=1.
 SOAK_TESTS = tests/test_stress.py tests/test_socache.py tests/test_hostile_clients.py \
-	tests/test_session_soak.py
+	tests/test_session_soak.py tests/test_hostile.py tests/test_leak.py
+SOAK_SECONDS ?= 300
+SOAK = MOD_PYTHON_SOAK=1 MOD_PYTHON_HOSTILE_SECONDS=$(SOAK_SECONDS) MOD_PYTHON_LEAK_REQUESTS=30000
 soak: test-packages build .venv/ready
-	@failed=; for target in test-browser test-chroot; do \
+	@failed=; for target in test-browser test-chroot soak-interpreters; do \
 		$(MAKE) --no-print-directory $$target || failed="$$failed $$target"; \
 	done; \
 	for mpm in $(MPMS); do \
 		printf '==> Soaking under the MPM %s\n' $$mpm; \
-		MOD_PYTHON_SOAK=1 .venv/bin/python -m pytest $(SOAK_TESTS) --soak 300 --mpm $$mpm || failed="$$failed $$mpm"; \
+		$(SOAK) .venv/bin/python -m pytest $(SOAK_TESTS) --soak $(SOAK_SECONDS) --mpm $$mpm || failed="$$failed $$mpm"; \
 	done; [ -z "$$failed" ] || { printf '==> The soak failed in:%s\n' "$$failed"; exit 1; }
+
+# Eight interpreters on 25 threads for five minutes, with the usual Python and the newest other one.
+.PHONY: soak-interpreters
+soak-interpreters: build .venv/ready
+	$(say) 'Soaking eight interpreters'
+	@.venv/bin/python -m pytest -s tests/test_interpreter_soak.py --soak $(SOAK_SECONDS)
+	@python=$$(tools/other-pythons | tail -n 1); [ -z "$$python" ] || { \
+		printf '==> Soaking eight interpreters of %s\n' "$$python"; \
+		PYO3_PYTHON=$$python CARGO_TARGET_DIR=$(TARGET_DIR)/other-python $(CARGO) build --locked --quiet && \
+		MOD_PYTHON_SO=$(TARGET_DIR)/other-python/debug/libmod_python.so \
+			.venv/bin/python -m pytest -s tests/test_interpreter_soak.py --soak $(SOAK_SECONDS) --python "$$python"; }
 
 pytest: build .venv/ready
 	@failed=; for mpm in $(MPMS); do \
