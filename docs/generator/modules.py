@@ -55,7 +55,7 @@ def page(name):
     module = _package()[name]
     out = [docstring(module.docstring.value if module.docstring else "")]
     for label, item in members(name):
-        if item.docstring is None and name != "testhandler":
+        if item.docstring is None:
             continue
         out.append(_item(label, item, "##", name))
     return "\n".join(out)
