@@ -142,6 +142,31 @@ case(
     conf="SetHandler mod_python\nPythonHandler @mod@\nPythonFixupHandler @mod@",
 )
 
+case(
+    "filter-input-dynamic-name",
+    "gotchas D: names of filters registered on the request are found in any case",
+    """
+    def fixuphandler(req):
+        req.register_input_filter("MINE", __name__ + "::inputfilter")
+        req.add_input_filter("mine")
+        return apache.OK
+
+    def inputfilter(filter):
+        data = filter.read()
+        while data:
+            filter.write(data.upper())
+            data = filter.read()
+        if data is None:
+            filter.close()
+
+    def handler(req):
+        req.write(req.read())
+        return apache.OK
+    """,
+    post(b"small", body="SMALL"),
+    conf="SetHandler mod_python\nPythonHandler @mod@\nPythonFixupHandler @mod@",
+)
+
 _FAILS = ["^error: PythonHandler case_filter_server_return"]
 
 for _name, _raise, _answer, _log in (

@@ -235,3 +235,49 @@ for _target in (
         conf="SetHandler mod_python\nPythonHandler @mod@::content\nPythonFixupHandler @mod@",
         log="error",
     )
+
+# -- phases of a whole server ----------------------------------------------------------------------
+
+_SERVER = """
+def first(req):
+    req.log_error("first in %s" % req.phase)
+    if req.phase == "PythonTransHandler":
+        req.filename = "@dir@/x"
+    if req.args == "raise":
+        raise LookupError("in %s" % req.phase)
+    return getattr(apache, req.args)
+
+def second(req):
+    req.log_error("second in %s" % req.phase)
+    if req.phase == "PythonTransHandler":
+        req.filename = "@dir@/x"
+    return apache.OK
+
+def content(req):
+    req.write("content")
+    return apache.OK
+"""
+
+for _phase, _about in (
+    ("PostReadRequest", "goes on after OK and DECLINED"),
+    ("Init", "goes on after OK and DECLINED"),
+    ("Trans", "goes on after DECLINED only"),
+):
+    case(
+        f"table-server-{_phase.lower()}",
+        f"phases.md 2.4.1: Python{_phase}Handler of a server {_about}",
+        _SERVER,
+        get("/x?OK", body="content"),
+        get("/x?DECLINED", body="content"),
+        get("/x?HTTP_FORBIDDEN", status=403, new_connection=True),
+        get("/x?HTTP_NOT_FOUND", status=404, new_connection=True),
+        get("/x?DONE", body="", new_connection=True),
+        get("/x?raise", status=500, new_connection=True),
+        conf="SetHandler mod_python\nPythonHandler @mod@::content",
+        vhost=f"""
+            PythonPath "sys.path + ['@dir@']"
+            Python{_phase}Handler @mod@::first @mod@::second
+        """,
+        files={"x": ""},
+        log="error",
+    )
