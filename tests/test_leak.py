@@ -1,6 +1,6 @@
 """Requests that touch everything leave nothing behind: neither Python objects nor memory.
 
-MOD_PYTHON_LEAK_REQUESTS (default 3000) says how many are made after the warm-up.
+MOD_PYTHON_LEAK_REQUESTS (default 3000, in a soak 200000) says how many are made after the warm-up.
 """
 
 import os
@@ -9,7 +9,8 @@ import pytest
 
 from pyhttpd import Connection, Site
 
-REQUESTS = int(os.environ.get("MOD_PYTHON_LEAK_REQUESTS", "3000"))
+_DEFAULT = "200000" if os.environ.get("MOD_PYTHON_SOAK") else "3000"
+REQUESTS = int(os.environ.get("MOD_PYTHON_LEAK_REQUESTS", _DEFAULT))
 
 HANDLER = """
     import gc, sys
@@ -183,6 +184,7 @@ def test_nothing_is_left(make_server, mpm, mod_python):
         before = blocks(server), resident(server)
         spend(server, REQUESTS)
         rounds.append((blocks(server) - before[0], resident(server) - before[1]))
+        print(f"{REQUESTS} requests left {rounds[-1][0]} blocks, {rounds[-1][1]} KiB")
         if rounds[-1][0] < 100 and rounds[-1][1] < 256:
             break
     else:

@@ -148,6 +148,12 @@ impl Gate {
         Ok(())
     }
 
+    /// Whether [`Self::pass`] would let this thread through at once.
+    #[inline(always)]
+    pub fn is_passable(&self, _py: Python<'_>) -> bool {
+        self.owner.get() == 0 && self.depth.get() > 0
+    }
+
     /// Runs an operation without the GIL, alone with the connection's objects.
     ///
     /// The caller has passed the gate in this very moment, under the GIL.

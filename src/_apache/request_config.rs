@@ -268,6 +268,17 @@ impl RequestState {
         self.gate_passed(py).map(body)
     }
 
+    /// The request where [`Self::with`] would lend it at once; for a use before Python code runs.
+    #[inline(always)]
+    pub fn quick(&self, py: Python<'_>) -> Option<&Request> {
+        let rec = self.rec.get(py);
+        if rec.is_null() || !self.conn.gate.is_passable(py) {
+            return None;
+        }
+        // SAFETY: as in `gate_passed`.
+        Some(unsafe { Request::from_raw(rec) })
+    }
+
     /// Lends the request without the GIL; the closure touches no Python object.
     #[inline]
     pub fn detached<R>(&self, py: Python<'_>, body: impl FnOnce(&Request) -> R) -> PyResult<R> {

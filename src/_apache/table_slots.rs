@@ -13,10 +13,13 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
 use pyo3::PyTypeInfo;
 
 use super::table_iterator::{self, What};
 use super::tableobject::TableObject;
+use super::text;
+use crate::httpd::Table;
 
 /// Puts the functions of this file into the type, which no program has seen yet.
 ///
@@ -47,6 +50,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
             method(py, table, c"keys", keys)?;
         }
         (*table).tp_new = Some(make);
+        (*table).tp_vectorcall = Some(call);
         (*table).tp_init = Some(fill);
         ffi::PyType_Modified(table);
     }
@@ -127,6 +131,51 @@ unsafe fn object<'a, 'py, T>(py: Python<'py>, object: *mut ffi::PyObject) -> Bor
     unsafe { Borrowed::from_ptr(py, object).cast_unchecked() }
 }
 
+/// `table(...)` without a tuple for the arguments where there are none. Subclasses do not come here.
+unsafe extern "C" fn call(
+    class: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: usize,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls with the type, the arguments, and the names of the last of them, or null.
+    unsafe {
+        let count = ffi::PyVectorcall_NARGS(count);
+        if count == 0 && names.is_null() {
+            return make(class.cast(), null_mut(), null_mut());
+        }
+        call_with(class, args, count, names)
+    }
+}
+
+/// As `type.__call__` does it.
+#[cold]
+unsafe fn call_with(
+    class: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as above: `count` arguments, and behind them one for each name.
+    unsafe {
+        slot(null_mut(), |py| {
+            let borrowed = |i: ffi::Py_ssize_t| Borrowed::<PyAny>::from_ptr(py, *args.offset(i));
+            let tuple = PyTuple::new(py, (0..count).map(borrowed).collect::<Vec<_>>())?;
+            let kwargs = PyDict::new(py);
+            if !names.is_null() {
+                let names = Borrowed::<PyAny>::from_ptr(py, names);
+                for (i, name) in names.cast::<PyTuple>()?.iter().enumerate() {
+                    kwargs.set_item(name, borrowed(count + i as ffi::Py_ssize_t))?;
+                }
+            }
+            let type_call = (*std::ptr::addr_of_mut!(ffi::PyType_Type)).tp_call;
+            let type_call = type_call.expect("types can be called");
+            let table = type_call(class, tuple.as_ptr(), kwargs.as_ptr());
+            Ok(Bound::from_owned_ptr_or_err(py, table)?.into_ptr())
+        })
+    }
+}
+
 unsafe extern "C" fn make(
     class: *mut ffi::PyTypeObject,
     args: *mut ffi::PyObject,
@@ -159,8 +208,56 @@ unsafe extern "C" fn fill(
     }
 }
 
+/// The Rust side of a table.
+///
+/// # Safety
+/// `table` is a live `TableObject`.
+#[inline(always)]
+unsafe fn this<'a>(py: Python<'a>, table: &'a *mut ffi::PyObject) -> &'a TableObject {
+    // SAFETY: the caller's promise.
+    unsafe { Bound::<PyAny>::ref_from_ptr(py, table).cast_unchecked::<TableObject>() }.get()
+}
+
+/// The table where it can be used at once: then nothing can fail, and no frame for errors is needed.
+///
+/// # Safety
+/// `table` is a live `TableObject`, the thread is attached; see [`TableObject::quick`].
+#[inline(always)]
+pub unsafe fn quick<'a>(table: *mut ffi::PyObject) -> Option<&'a Table> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let py = Python::assume_attached();
+        let table: *const TableObject = this(py, &table);
+        (*table).quick(py)
+    }
+}
+
 unsafe extern "C" fn length(table: *mut ffi::PyObject) -> ffi::Py_ssize_t {
-    // SAFETY: CPython calls with a table.
+    // SAFETY: CPython calls with a table, which is not kept.
+    unsafe {
+        let py = Python::assume_attached();
+        // So little is to be done that two kinds of tables in one function would cost a tenth more.
+        match this(py, &table).quick_of_request(py) {
+            Some(table) => table.len() as ffi::Py_ssize_t,
+            None => length_of_other(table),
+        }
+    }
+}
+
+#[inline(never)]
+unsafe fn length_of_other(table: *mut ffi::PyObject) -> ffi::Py_ssize_t {
+    // SAFETY: the caller's promise: a table.
+    unsafe {
+        match quick(table) {
+            Some(table) => table.len() as ffi::Py_ssize_t,
+            None => length_slowly(table),
+        }
+    }
+}
+
+#[cold]
+unsafe fn length_slowly(table: *mut ffi::PyObject) -> ffi::Py_ssize_t {
+    // SAFETY: the caller's promise: a table.
     unsafe {
         slot(-1, |py| {
             let table = object::<TableObject>(py, table);
@@ -194,7 +291,27 @@ unsafe extern "C" fn assign(
     key: *mut ffi::PyObject,
     value: *mut ffi::PyObject,
 ) -> c_int {
-    // SAFETY: CPython calls with a table and objects; a null value means `del`.
+    // SAFETY: CPython calls with a table and objects, which stay for the call; a null value means `del`.
+    unsafe {
+        if !value.is_null() {
+            if let (Some(name), Some(text)) = (text::ascii(key), text::ascii(value)) {
+                if let Some(table) = quick(table) {
+                    table.set(name, text);
+                    return 0;
+                }
+            }
+        }
+        assign_slowly(table, key, value)
+    }
+}
+
+#[cold]
+unsafe fn assign_slowly(
+    table: *mut ffi::PyObject,
+    key: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+) -> c_int {
+    // SAFETY: the caller's promise: a table and objects.
     unsafe {
         slot(-1, |py| {
             let table = object::<TableObject>(py, table);
@@ -210,7 +327,18 @@ unsafe extern "C" fn assign(
 }
 
 unsafe extern "C" fn contains(table: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
-    // SAFETY: CPython calls with a table and an object.
+    // SAFETY: CPython calls with a table and an object, which stay for the call.
+    unsafe {
+        match (quick(table), text::ascii(key)) {
+            (Some(table), Some(key)) => c_int::from(table.contains(key)),
+            _ => contains_slowly(table, key),
+        }
+    }
+}
+
+#[cold]
+unsafe fn contains_slowly(table: *mut ffi::PyObject, key: *mut ffi::PyObject) -> c_int {
+    // SAFETY: the caller's promise: a table and an object.
     unsafe {
         slot(-1, |py| {
             let table = object::<TableObject>(py, table);

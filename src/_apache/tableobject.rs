@@ -63,8 +63,8 @@ impl OwnTable {
 
 /// Where the entries are.
 enum Source {
-    Own(GilCell<OwnTable>),
     Request(Arc<RequestState>, Which),
+    Own(GilCell<OwnTable>),
     Conn(Arc<ConnState>),
 }
 
@@ -126,6 +126,29 @@ impl TableObject {
                 // SAFETY: the table lives in the pool beside it; no Python code runs in here.
                 Ok(unsafe { own.with(py, |own| body(Table::from_raw(own.table))) })
             }
+        }
+    }
+
+    /// The table where [`Self::with`] would lend it at once, but for that of a connection.
+    ///
+    /// # Safety
+    /// The reference is used before any Python code runs and before the GIL is given up.
+    #[inline(always)]
+    pub unsafe fn quick(&self, py: Python<'_>) -> Option<&Table> {
+        match &self.source {
+            Source::Request(..) => self.quick_of_request(py),
+            // SAFETY: the table lives in the pool beside it.
+            Source::Own(own) => Some(unsafe { own.with(py, |own| Table::from_raw(own.table)) }),
+            Source::Conn(_) => None,
+        }
+    }
+
+    /// As [`Self::quick`], where it is a request's.
+    #[inline(always)]
+    pub fn quick_of_request(&self, py: Python<'_>) -> Option<&Table> {
+        match &self.source {
+            Source::Request(state, which) => state.quick(py).map(|r| which.of(r)),
+            _ => None,
         }
     }
 

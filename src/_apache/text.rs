@@ -130,22 +130,41 @@ impl Text<'_> {
     }
 }
 
+/// The C string inside an ASCII str, which lives as long as the object.
+///
+/// # Safety
+/// `object` is a live object; the result is not used after it.
+#[cfg(not(Py_3_14))]
+#[inline(always)]
+pub unsafe fn ascii<'a>(object: *mut ffi::PyObject) -> Option<CText<'a>> {
+    // SAFETY: CPython ends the memory of an ASCII str with a NUL.
+    unsafe {
+        (ffi::PyUnicode_Check(object) != 0 && ffi::PyUnicode_IS_COMPACT_ASCII(object) != 0)
+            .then(|| CText::from_raw(ffi::PyUnicode_1BYTE_DATA(object).cast()))
+    }
+}
+
+/// Left to the slow road, as this Python does not tell what a str is made of.
+///
+/// # Safety
+/// As above.
+#[cfg(Py_3_14)]
+#[inline(always)]
+pub unsafe fn ascii<'a>(_object: *mut ffi::PyObject) -> Option<CText<'a>> {
+    None
+}
+
 /// The C string of a table's key or value: cut at the first NUL, as in the original.
 ///
 /// # Errors
 /// As [`encode`].
 #[inline(always)]
 pub fn to_text<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Text<'a>> {
-    // SAFETY: CPython ends the memory of an ASCII str with a NUL, and it stays as long as the object.
-    #[cfg(not(Py_3_14))]
-    unsafe {
-        let object = value.as_ptr();
-        if ffi::PyUnicode_Check(object) != 0 && ffi::PyUnicode_IS_COMPACT_ASCII(object) != 0 {
-            let data = ffi::PyUnicode_1BYTE_DATA(object);
-            return Ok(Text::Lent(CText::from_raw(data.cast())));
-        }
+    // SAFETY: the object outlives what it lends.
+    match unsafe { ascii(value.as_ptr()) } {
+        Some(text) => Ok(Text::Lent(text)),
+        None => to_other_text(value),
     }
-    to_other_text(value)
 }
 
 fn to_other_text<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Text<'a>> {

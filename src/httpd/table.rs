@@ -103,9 +103,11 @@ impl Table {
             // SAFETY: a live table.
             return unsafe { ffi::apr_table_get(self.as_ptr(), key.as_ptr()) };
         }
+        let first = key.first_folded();
         for entry in entries {
             // SAFETY: keys are C strings in the table's pool.
-            if unsafe { CText::from_raw(entry.key) }.eq_ignore_case(key) {
+            let this = unsafe { CText::from_raw(entry.key) };
+            if this.first_folded() == first && this.eq_ignore_case(key) {
                 return entry.val;
             }
         }

@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import statistics
 from dataclasses import dataclass
 
 from callgrind import Steered
@@ -13,6 +14,8 @@ from httpd import BenchError
 
 TURNS = 100  # turns of the loop around an operation in one request
 REQUESTS = 5  # requests in one count
+WARM_UP = 60  # requests before the first count: CPython specialises code within the first dozens
+EMPTY_EVERY = 8  # operations between two counts of the empty loop
 
 # (name, what is done before the loop, the operation). Those that begin with "table" have a target.
 OPERATIONS = (
@@ -90,43 +93,53 @@ def workload() -> Workload:
 
 
 def measure(peer: Peer) -> list[Figure]:
-    """Counts every operation on one server of the peer. An operation that fails is left out."""
+    """Counts every operation on one server of the peer. An operation that fails is left out.
+
+    The loop and the request around it are the median of several counts of the empty loop: what a
+    peer does once a second falls into one of them, or into none.
+    """
     work = workload()
     done = []
     with Steered(peer, work) as server:
-        for i, (name, _, _) in enumerate(OPERATIONS):
+
+        def ask(i: int) -> int:
             raw = REQUEST.raw().replace(b"Host:", b"X-Number: %d\r\nHost:" % i, 1)
-            if server.connection.ask(raw).status != 200:
-                server.reconnect()
-                continue
-            if not done:
-                server.control("start")
+            return server.connection.ask(raw).status
+
+        def count(i: int, mark: str) -> None:
             for _ in range(REQUESTS):
-                server.connection.ask(raw)
+                ask(i)
             server.control("settle%d" % i)
             for _ in range(REQUESTS):
-                server.connection.ask(raw)
-            server.control("operation%d" % i)
-            done.append((i, name))
+                ask(i)
+            server.control(mark)
+
+        for _ in range(WARM_UP):
+            if ask(0) != 200:
+                raise BenchError("%s: not even the empty loop runs" % peer.name)
+        server.control("start")
+        for i, (name, _, _) in enumerate(OPERATIONS):
+            if i % EMPTY_EVERY == 0:
+                count(0, "empty%d" % i)
+            if i and ask(i) == 200:
+                count(i, "operation%d" % i)
+                done.append((i, name))
+            elif i:
+                server.reconnect()
+        count(0, "empty%d" % len(OPERATIONS))
         root = server.root
-    totals = read(root)
-    if not done or done[0][0] != 0:
-        raise BenchError("%s: not even the empty loop runs" % peer.name)
-    empty = totals[0]
-    return [
-        Figure(name, (totals[i] - empty) / TURNS / REQUESTS)
-        for i, name in done
-        if i and i in totals
-    ]
+    totals = read(root, "operation")
+    empty = statistics.median(read(root, "empty").values())
+    return [Figure(name, (totals[i] - empty) / TURNS / REQUESTS) for i, name in done if i in totals]
 
 
-def read(root: str) -> dict[int, int]:
-    """The totals of the dumps by the operation's number."""
+def read(root: str, kind: str) -> dict[int, int]:
+    """The totals of the dumps of one kind by their number."""
     found = {}
     for path in glob.glob(os.path.join(root, "callgrind.out.*")):
         with open(path, errors="replace") as dump:
             text = dump.read()
-        mark = re.search(r"^desc: Trigger: Client Request: operation(\d+)", text, re.M)
+        mark = re.search(r"^desc: Trigger: Client Request: %s(\d+)" % kind, text, re.M)
         total = re.search(r"^totals: (\d+)", text, re.M)
         if mark and total:
             found[int(mark.group(1))] = int(total.group(1))
