@@ -249,6 +249,20 @@ def test_httpd_ending_by_itself_is_told(serve, folder):
     assert "httpd ended by itself with status 0" in served.said
 
 
+def test_few_processes_keep_little_in_reserve(serve, folder, mpm):
+    """More would make httpd say that its scoreboard is full, once a second."""
+    served = serve("--processes", 2, folder).up()
+    words = pathlib.Path("/proc/%d/cmdline" % served.httpd).read_bytes().split(b"\0")
+    conf = pathlib.Path(words[words.index(b"-f") + 1].decode()).read_text()
+    reserve = dict(re.findall(r"^ +(M\w+Spare\w+) (\d+)$", conf, re.M))
+    assert reserve == {
+        "MinSpareServers": "1",
+        "MaxSpareServers": "2",
+        "MinSpareThreads": "1",
+        "MaxSpareThreads": "50",
+    }
+
+
 def test_ipv6(serve, folder):
     try:
         with socket.socket(socket.AF_INET6) as probe:

@@ -183,6 +183,13 @@ def server_lines(httpd, root, options, user):
         lines += ["User #%d" % user.pw_uid, "Group #%d" % user.pw_gid]
     if options.processes:
         lines += ["StartServers %d" % options.processes, "ServerLimit %d" % options.processes]
+        # By default httpd wants more in reserve than so few processes have, and complains.
+        everything = options.processes * (options.threads or 25)
+        lines += ["<IfModule mpm_prefork_module>", "    MinSpareServers 1"]
+        lines += ["    MaxSpareServers %d" % options.processes, "</IfModule>"]
+        lines += ["<IfModule !mpm_prefork_module>", "    MinSpareThreads 1"]
+        lines += ["    MaxSpareThreads %d" % everything]
+        lines += ["    MaxRequestWorkers %d" % everything, "</IfModule>"]
     if options.threads:
         lines += ["ThreadsPerChild %d" % options.threads, "ThreadLimit %d" % options.threads]
         lines += ["MaxRequestWorkers %d" % (options.threads * (options.processes or 1))]
