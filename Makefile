@@ -74,14 +74,10 @@ cargo-test: packages
 	@$(CARGO) test --locked
 
 # Tests that are long, or skipped without MOD_PYTHON_SOAK=1.
-<<<<<<< Updated upstream
 SOAK_TESTS = tests/test_stress.py tests/test_socache.py tests/test_hostile_clients.py \
 	tests/test_session_soak.py tests/test_hostile.py tests/test_leak.py
 SOAK_SECONDS ?= 300
 SOAK = MOD_PYTHON_SOAK=1 MOD_PYTHON_HOSTILE_SECONDS=$(SOAK_SECONDS) MOD_PYTHON_LEAK_REQUESTS=30000
-=======
-SOAK_TESTS = tests/test_leak.py tests/test_stress.py tests/test_socache.py tests/test_hostile_clients.py
->>>>>>> Stashed changes
 soak: test-packages build .venv/ready
 	@failed=; for target in test-browser test-chroot soak-interpreters; do \
 		$(MAKE) --no-print-directory $$target || failed="$$failed $$target"; \

@@ -37,7 +37,7 @@ case(
     None,
     get("/?view_log=1", find="resuming normal operations", expect={"Content-Type": "text/plain"}),
     conf=_CONF,
-    server="",  # of its own: only so many lines are shown, and the server's start is to be among them
+    server="",  # of its own: only the last lines are shown, the start is to be among them
     replace=[(r"(?s).*?(resuming normal operations).*", r"\1")],
 )
 
