@@ -2,11 +2,14 @@
 
 use std::mem::MaybeUninit;
 use std::os::raw::c_int;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+
+use crate::interpreter::given_back;
 
 extern "C" {
     /// Documented API, which pyo3 leaves out for its underscore.
@@ -95,6 +98,15 @@ impl Drop for Room<'_> {
     }
 }
 
+/// A bytes object with a copy of these bytes; raises MemoryError where there is no memory.
+pub fn copy<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    // SAFETY: under the GIL; a new object, or null with an exception set.
+    unsafe {
+        let raw = ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len() as isize);
+        Bound::from_owned_ptr_or_err(py, raw).map(|object| object.cast_into_unchecked())
+    }
+}
+
 /// Where the contents of a bytes object begin, from its address.
 fn header(bytes: &Bound<'_, PyBytes>) -> usize {
     bytes.as_bytes().as_ptr() as usize - bytes.as_ptr() as usize
@@ -121,10 +133,9 @@ static HEADER: AtomicUsize = AtomicUsize::new(0);
 pub unsafe extern "C" fn give_back(contents: *mut std::ffi::c_void) {
     crate::httpd::guard::guard("bytes object", (), || {
         let object = contents as usize - HEADER.load(Ordering::Relaxed);
-        // SAFETY: `lend` left this reference. A thread without the GIL leaves it to the next that enters
-        // Python, which is what pyo3 does with `Py`.
-        drop(unsafe {
-            Bound::from_owned_ptr(Python::assume_attached(), object as *mut ffi::PyObject).unbind()
-        });
+        if let Some(object) = NonNull::new(object as *mut ffi::PyObject) {
+            // SAFETY: `lend` left this reference, to an object that is exactly `bytes`.
+            unsafe { given_back::leave(object) }
+        }
     });
 }

@@ -126,13 +126,15 @@ impl FilterObject {
         self.progress.get(py)
     }
 
-    fn update(&self, py: Python<'_>, change: impl FnOnce(&mut Progress)) {
-        let mut progress = self.progress.get(py);
-        change(&mut progress);
-        self.progress.replace(py, progress);
+    /// Changes the progress and gives what the closure makes of it.
+    #[inline]
+    fn update<R>(&self, py: Python<'_>, change: impl FnOnce(&mut Progress) -> R) -> R {
+        // SAFETY: the closures below touch numbers only.
+        unsafe { self.progress.with(py, change) }
     }
 
     /// The call, where it still lasts.
+    #[inline]
     fn live(&self, py: Python<'_>) -> PyResult<Live<'_>> {
         self.state.with(py, |_| ())?;
         let call = self.call.get(py).ok_or_else(|| {
@@ -152,7 +154,7 @@ impl FilterObject {
 
     fn open(&self, py: Python<'_>) -> PyResult<Live<'_>> {
         let live = self.live(py)?;
-        if self.progress.get(py).is_closed {
+        if self.update(py, |progress| progress.is_closed) {
             return Err(PyValueError::new_err("I/O operation on closed filter"));
         }
         Ok(live)
@@ -171,28 +173,31 @@ impl FilterObject {
         stop: Option<u8>,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let live = self.open(py)?;
+        if let Some(bytes) = live.input.in_memory(limit) {
+            let end = stop.and_then(|stop| memchr::memchr(stop, bytes));
+            let bytes = end.map_or(bytes, |at| &bytes[..=at]);
+            let taken = bytes_room::copy(py, bytes)?;
+            let length = bytes.len();
+            live.input.advance(length);
+            self.took(py, &live, length);
+            return Ok(Some(taken));
+        }
         let wants_fetch = !self.progress.get(py).has_fetched;
-        let gather = || {
-            let gathered = live.input.gather(limit, stop, live.output);
-            gathered.map_err(|_| (GENERAL_ERROR, "Filter read error"))
-        };
-        let (gathered, fetched) = if live.input.is_in_memory(limit) {
-            (gather(), false)
-        } else {
-            self.detached(py, || {
-                let mut fetched = false;
-                if let Kind::Input(how) = live.kind {
-                    if wants_fetch && live.input.is_empty() {
-                        fetched = true;
-                        let status = live.filter.fetch(live.input, how);
-                        if status != 0 && !Filter::is_again(status) {
-                            return (Err((status, "Input filter read error")), fetched);
-                        }
+        let (gathered, fetched) = self.detached(py, || {
+            let mut fetched = false;
+            if let Kind::Input(how) = live.kind {
+                if wants_fetch && live.input.is_empty() {
+                    fetched = true;
+                    let status = live.filter.fetch(live.input, how);
+                    if status != 0 && !Filter::is_again(status) {
+                        return (Err((status, "Input filter read error")), fetched);
                     }
                 }
-                (gather(), fetched)
-            })?
-        };
+            }
+            let gathered = live.input.gather(limit, stop, live.output);
+            let gathered = gathered.map_err(|_| (GENERAL_ERROR, "Filter read error"));
+            (gathered, fetched)
+        })?;
         if fetched {
             self.update(py, |progress| progress.has_fetched = true);
         }
@@ -203,10 +208,7 @@ impl FilterObject {
                 if length > 0 {
                     live.input.take_out(&mut room.memory()[..length]);
                 }
-                if live.input.first() == First::Flush {
-                    live.input.drop_first();
-                }
-                self.update(py, |progress| progress.consumed += length);
+                self.took(py, &live, length);
                 room.finish(length).map(Some)
             }
             Err((status, message)) => {
@@ -214,6 +216,14 @@ impl FilterObject {
                 Err(PyOSError::new_err(message))
             }
         }
+    }
+
+    /// Data was taken out of the input. A FLUSH behind it has done its work.
+    fn took(&self, py: Python<'_>, live: &Live<'_>, length: usize) {
+        if live.input.first() == First::Flush {
+            live.input.drop_first();
+        }
+        self.update(py, |progress| progress.consumed += length);
     }
 
     /// Hands what is queued to the next output filter.
@@ -363,8 +373,11 @@ impl FilterObject {
         if length == 0 {
             return Ok(());
         }
-        self.update(py, |progress| progress.queued += length);
-        if self.progress.get(py).queued > MOST_QUEUED && self.pass(py, &live)? != 0 {
+        let queued = self.update(py, |progress| {
+            progress.queued += length;
+            progress.queued
+        });
+        if queued > MOST_QUEUED && self.pass(py, &live)? != 0 {
             return Err(PyOSError::new_err(
                 "Write failed, client closed connection.",
             ));

@@ -239,12 +239,15 @@ impl Brigade {
         Ok(total)
     }
 
-    /// Whether the first `limit` bytes are in memory already, in one bucket, so that reading cannot block.
-    pub fn is_in_memory(&self, limit: usize) -> bool {
-        // SAFETY: a live brigade; only addresses of the types are compared.
+    /// Data at the front that [`Self::gather`] would find without reading on: in memory, in one bucket, and
+    /// either `limit` bytes of it or all that comes before the end, a FLUSH or an EOS bucket.
+    ///
+    /// The slice holds until the bucket is changed; [`Self::advance`] takes it.
+    pub fn in_memory(&self, limit: usize) -> Option<&[u8]> {
+        // SAFETY: a live brigade; the kinds named here are read without changing anything.
         unsafe {
             if ffi::brigade_is_empty(self.as_ptr()) {
-                return false;
+                return None;
             }
             let bucket = ffi::brigade_first(self.as_ptr());
             let kind = (*bucket).type_;
@@ -253,7 +256,41 @@ impl Brigade {
                 || kind == std::ptr::addr_of!(ffi::apr_bucket_type_transient)
                 || kind == std::ptr::addr_of!(ffi::apr_bucket_type_immortal)
                 || kind == std::ptr::addr_of!(ffi::apr_bucket_type_pool);
-            is_memory && (*bucket).length as usize >= limit
+            if !is_memory {
+                return None;
+            }
+            if ((*bucket).length as usize) < limit {
+                let next = ffi::bucket_next(bucket);
+                let is_all = next == ffi::brigade_sentinel(self.as_ptr())
+                    || ffi::bucket_is_eos(next)
+                    || ffi::bucket_is_flush(next);
+                if !is_all {
+                    return None;
+                }
+            }
+            let mut data: *const c_char = std::ptr::null();
+            let mut length: ffi::apr_size_t = 0;
+            let status = ffi::bucket_read(bucket, &mut data, &mut length, ffi::APR_BLOCK_READ);
+            if status != 0 || length == 0 {
+                return None;
+            }
+            let length = (length as usize).min(limit);
+            Some(std::slice::from_raw_parts(data.cast::<u8>(), length))
+        }
+    }
+
+    /// Takes bytes that [`Self::in_memory`] showed off the front.
+    pub fn advance(&self, length: usize) {
+        // SAFETY: the first bucket holds these bytes in memory. Moving its start is what splitting it and
+        // deleting the first part comes to. (apr_buckets_simple.c, apr_bucket_simple_split)
+        unsafe {
+            let bucket = ffi::brigade_first(self.as_ptr());
+            if length < (*bucket).length as usize {
+                (*bucket).start += length as ffi::apr_off_t;
+                (*bucket).length -= length as ffi::apr_size_t;
+            } else {
+                ffi::bucket_delete(bucket);
+            }
         }
     }
 

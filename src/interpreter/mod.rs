@@ -2,6 +2,7 @@
 
 pub mod alarm;
 pub mod gil_cell;
+pub mod given_back;
 pub mod home;
 pub mod registry;
 pub mod shared_class;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::Interpreter;
+use super::{given_back, Interpreter};
 
 thread_local! {
     /// This thread's state for each interpreter, by index.
@@ -211,6 +211,7 @@ fn trampoline<R>(body: impl FnOnce(Python<'_>) -> R) -> R {
     let mut body = Some(body);
     let mut result = None;
     let mut job = |py: Python<'_>| {
+        given_back::collect(py);
         if let Some(body) = body.take() {
             result = Some(std::panic::catch_unwind(std::panic::AssertUnwindSafe(
                 || body(py),
@@ -258,7 +259,9 @@ pub fn detach<R>(py: Python<'_>, body: impl FnOnce() -> R) -> R {
     }
     let _restore = Restore(CURRENT.replace(Current::NONE));
     let body = SameThread(body);
-    py.detach(move || body.call()).0
+    let result = py.detach(move || body.call()).0;
+    given_back::collect(py);
+    result
 }
 
 /// `Py_NewInterpreter`: the new interpreter's first thread state, which is this thread's.
