@@ -55,7 +55,7 @@ SITE = Site(
 @pytest.fixture(scope="module")
 def make_server(make_server, mpm):
     if mpm != "event":
-        pytest.skip("the differential cases look at the page under the other MPMs")
+        pytest.skip("the page only tells which MPM it is")
     return make_server
 
 

@@ -28,7 +28,7 @@ case(
     server="",
     conf=_CONF,
     replace=_OTHERWISE,
-    mpms=["event", "prefork"],
+    mpms=["event"],
 )
 
 case(
@@ -38,6 +38,7 @@ case(
     get("/?view_log=1", find="resuming normal operations", expect={"Content-Type": "text/plain"}),
     conf=_CONF,
     server="",  # of its own: only the last lines are shown, the start is to be among them
+    mpms=["event"],
     replace=[(r"(?s).*?(resuming normal operations).*", r"\1")],
 )
 
