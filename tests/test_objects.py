@@ -28,7 +28,7 @@ SITE = Site(
     files={
         "filtered.txt": "text",
         "objects.py": """
-            import array, ctypes, email.message, email.parser, email.policy, json
+            import array, ctypes, threading, email.message, email.parser, email.policy, json
             import wsgiref.headers
             from mod_python import apache
 
@@ -82,6 +82,29 @@ SITE = Site(
                 assert found[6:] == [None, None, 2, False, 10, None, 1], found
                 req.write(data="o", flush=0)
                 req.write(data="k")
+
+            begun = threading.Event()
+
+            def reading(req):
+                "Two threads of the program use req while this one waits for the body."
+                found = []
+
+                def use():
+                    begun.set()
+                    found.append([req.uri, req.headers_in["Host"], req.connection.client_ip])
+                    req.notes.add("thread", "was here")
+                    list(req.notes), req.server.port, repr(req)
+
+                threads = [threading.Thread(target=use) for _ in range(2)]
+                for thread in threads:
+                    thread.start()
+                body = req.read().decode()
+                for thread in threads:
+                    thread.join()
+                return [body, found, req.notes["thread"]]
+
+            def has_begun(req):
+                return begun.wait(20)
 
             def noted(req):
                 return apache.OK
@@ -177,6 +200,19 @@ def test_keywords(get, log):
     answer = get("/ask?keywords")
     assert (answer.status, answer.text, answer.headers["X-One"]) == (200, "ok", "1")
     assert log.wait_for("with keywords")
+
+
+def test_threads_use_req_while_its_body_is_awaited(get, connect):
+    connection = connect()
+    connection.send(b"POST /ask?reading HTTP/1.1\r\nHost: here\r\nContent-Length: 8\r\n\r\nbo")
+    assert get("/ask?has_begun").text == "true"
+    connection.send(b"dy")
+    # They may wait for the read to be over, but for nothing else.
+    connection.send(b" end")
+    body, found, notes = json.loads(connection.read_response("POST").text)
+    assert body == "body end"
+    assert found == [["/ask", "here", "127.0.0.1"]] * 2
+    assert notes == ["was here", "was here"]
 
 
 def test_reprs(get):
