@@ -1,6 +1,7 @@
 """Eight children, 32 clients, a few shared sessions: no increment is lost, killed children or not.
 
-`MOD_PYTHON_SOAK=1` makes 50,000 increments of each kind; else there are some hundred.
+`MOD_PYTHON_SOAK=1` makes 50,000 increments of each kind; else there are some hundred, and only
+under the prefork MPM.
 """
 
 import collections
@@ -16,15 +17,22 @@ from pyhttpd import Connection, Site
 
 LONG = bool(os.environ.get("MOD_PYTHON_SOAK"))
 CHILDREN, CLIENTS, SESSIONS = 8, 32, 6
+ALL_BUSY = "AH00287: server is within MinSpareThreads of MaxRequestWorkers"
+THREADS = 4  # of each child, under the other MPMs
 # So many requests go over one connection: more clients than children are to have their turn.
 REQUESTS = 10
 
 SITE = Site(
     conf="""
         # Killed children are to be replaced at once.
-        MinSpareServers %d
+        <IfModule mpm_prefork_module>
+            MinSpareServers %d
+        </IfModule>
+        <IfModule !mpm_prefork_module>
+            MinSpareThreads %d
+        </IfModule>
     """
-    % CHILDREN
+    % (CHILDREN, CHILDREN * THREADS)
     + "\n".join(
         f"""
         <Directory @root@/htdocs/{kind}>
@@ -62,13 +70,14 @@ SITE = Site(
         "Dbm/x": "",
     },
     children=CHILDREN,
+    threads=THREADS,
 )
 
 
 @pytest.fixture(scope="module")
 def make_server(make_server, mpm):
-    if mpm != "prefork":
-        pytest.skip("eight children are the prefork MPM's")
+    if mpm != "prefork" and not LONG:
+        pytest.skip("the short soak is of the prefork MPM")
     return make_server
 
 
@@ -176,11 +185,13 @@ def report(kind, soak, begin, text=""):
 
 
 @pytest.mark.parametrize("kind", ["File", "Dbm"])
-def test_soak(server, kind):
+def test_soak(server, log, mpm, kind):
+    log.allow(ALL_BUSY)
     begin = time.monotonic()
     soak = Soak(server, kind, 50000 if LONG else 250)
     stored = soak.run()
-    assert soak.broken == 0
+    # The event MPM closes connections that only wait when it has no threads left for others.
+    assert soak.broken == 0 or mpm == "event"
     assert stored == soak.confirmed
     report(kind, soak, begin)
 
@@ -188,6 +199,7 @@ def test_soak(server, kind):
 @pytest.mark.parametrize("kind", ["File", "Dbm"])
 def test_soak_with_killed_children(server, log, kind):
     log.deaths_expected = True
+    log.allow(ALL_BUSY)
     kills = 100 if LONG else 3
     begin = time.monotonic()
     soak = KillingSoak(server, kind, 50000 if LONG else 250, kills)
