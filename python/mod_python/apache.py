@@ -34,6 +34,7 @@ from _apache import (
     table,
 )
 
+from mod_python import _streams
 from mod_python._callback import CallBack, _path_cache, _path_cache_lock
 from mod_python._constants import *  # noqa: F403
 from mod_python._importer import import_module, module_mtime
@@ -80,6 +81,15 @@ def init(name, server):
     _first_name = name
     main_server = server
     sys.argv = ["mod_python"]
+    _streams.install()
+    level = server.get_options().get("mod_python.logging")
+    if level:
+        from mod_python import logging
+
+        try:
+            logging.install(level)
+        except ValueError as error:
+            log_error("MP0206: %s; its handler is not installed" % error, 4)
     _callback = CallBack()
     return _callback
 

@@ -17,7 +17,7 @@ use super::wsgi_gateway::Gateway;
 use super::wsgi_response::WsgiResponse;
 use super::{
     attributes, child_cleanup, config_tree as tree, errors, file_stamp, forms, global_lock,
-    importing, parse_qs, process_lock, request_cookies, request_lock, request_options,
+    importing, log_stream, parse_qs, process_lock, request_cookies, request_lock, request_options,
     session_cache, table_iterator, table_slots, text,
 };
 use crate::httpd::{constants, finfo, log, mpm, Error};
@@ -196,6 +196,9 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(request_cookies::_session_id, module)?)?;
     module.add_function(wrap_pyfunction!(request_cookies::_add_cookie, module)?)?;
     module.add_function(wrap_pyfunction!(request_lock::_request_lock, module)?)?;
+    module.add_function(wrap_pyfunction!(log_stream::_log_write, module)?)?;
+    module.add_function(wrap_pyfunction!(log_stream::_log_flush, module)?)?;
+    module.add_function(wrap_pyfunction!(log_stream::_log_lines, module)?)?;
     module.add_function(wrap_pyfunction!(session_cache::_socache_store, module)?)?;
     module.add_function(wrap_pyfunction!(session_cache::_socache_retrieve, module)?)?;
     module.add_function(wrap_pyfunction!(session_cache::_socache_remove, module)?)?;

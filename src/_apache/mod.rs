@@ -25,6 +25,7 @@ pub mod hlistobject;
 pub mod importing;
 pub mod instance_dict;
 pub mod lease;
+pub mod log_stream;
 pub mod parse_qs;
 pub mod process_lock;
 pub mod request_body;

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 use super::hlistobject::{self, HList};
 use super::lease::{gone, Gate};
+use super::log_stream::{self, Unended};
 use super::request_body;
 use super::request_lock::{self, Held};
 use super::requestobject::RequestObject;
@@ -19,6 +20,7 @@ use crate::httpd::guard::guard;
 use crate::httpd::pool::CleanupStatus;
 use crate::httpd::request::Raw as RawRequest;
 use crate::httpd::{Conn, Request};
+use crate::interpreter::thread::Subject;
 use crate::interpreter::{self, GilCell, Interpreter};
 
 /// What we know of a connection; shared by everything that leases it.
@@ -30,6 +32,10 @@ pub struct ConnState {
     /// The last request that took a lock of its own.
     pub lock_owner: GilCell<Weak<RequestState>>,
 }
+
+/// Kinds of what a thread entered Python for.
+pub const REQUEST: u32 = 1;
+pub const CONNECTION: u32 = 2;
 
 // SAFETY: the pointer is only used under the GIL, through the gate.
 unsafe impl Send for ConnState {}
@@ -45,6 +51,14 @@ impl ConnState {
         match unsafe { known.as_ref() } {
             Some(state) => state,
             None => Self::make(c),
+        }
+    }
+
+    /// What a thread is told that runs Python for the connection.
+    pub fn subject(&self) -> Subject {
+        Subject {
+            kind: CONNECTION,
+            address: std::ptr::from_ref(self).cast(),
         }
     }
 
@@ -207,6 +221,8 @@ pub struct RequestState {
     pub cleanups: GilCell<Vec<Cleanup>>,
     /// Global locks that end with the request.
     pub locks: GilCell<Vec<Held>>,
+    /// What was written to sys.stderr and sys.stdout of a line that has no end yet.
+    pub unended: GilCell<Option<Box<Unended>>>,
     /// The interpreter of the last dispatch, for the cleanup phase.
     pub interpreter: GilCell<Option<&'static Interpreter>>,
 }
@@ -233,6 +249,15 @@ impl RequestState {
         }
     }
 
+    /// What a thread is told that runs Python for the request.
+    #[inline]
+    pub fn subject(&self) -> Subject {
+        Subject {
+            kind: REQUEST,
+            address: std::ptr::from_ref(self).cast(),
+        }
+    }
+
     fn make(r: &Request) -> &Arc<RequestState> {
         let state = Arc::new(RequestState {
             conn: ConnState::of(r.connection()).clone(),
@@ -250,6 +275,7 @@ impl RequestState {
             filters: GilCell::new(Vec::new()),
             cleanups: GilCell::new(Vec::new()),
             locks: GilCell::new(Vec::new()),
+            unended: GilCell::new(None),
             interpreter: GilCell::new(None),
         });
         let slot: &Arc<RequestState> = r.pool().alloc_arc(state);
@@ -479,11 +505,16 @@ extern "C" fn request_over(data: *mut c_void) -> CleanupStatus {
         let Some(interpreter) = interpreter else {
             return;
         };
-        interpreter::enter(interpreter, |py| {
-            if let Some(run) = RUN_CLEANUPS.get() {
-                state.conn.gate.during(py, || run(py, &state));
-            }
+        interpreter::enter_for(interpreter, state.subject(), |py| {
+            state.conn.gate.during(py, || {
+                if let Some(run) = RUN_CLEANUPS.get() {
+                    run(py, &state);
+                }
+                log_stream::end_of_request(py, &state);
+            });
             state.end(py);
+            // What destructors wrote; nobody may use the request any more.
+            log_stream::end_of_request(py, &state);
             drop(state);
         });
     });
@@ -508,6 +539,7 @@ impl RequestState {
                 && self.hlist.peek().is_none()
                 && self.cleanups.peek().is_empty()
                 && self.locks.peek().is_empty()
+                && self.unended.peek().is_none()
                 && !has_cleanup_handler(r)
                 && !self.has_added(Phase::Cleanup)
         }

@@ -74,8 +74,8 @@ impl Function<'_> {
             now: r.request_time(),
             argument_name: "req",
         };
-        interpreter::enter(interpreter, |py| {
-            let state = RequestState::of(r);
+        let state = RequestState::of(r);
+        interpreter::enter_for(interpreter, state.subject(), |py| {
             state.conn.gate.during(py, || {
                 state.interpreter.replace(py, Some(interpreter));
                 let result = RequestState::object(state, py).map(|object| {

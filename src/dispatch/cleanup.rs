@@ -31,7 +31,7 @@ fn run_registered(py: Python<'_>, state: &Arc<RequestState>) {
             return;
         };
         thread::detach(py, || {
-            interpreter::enter(cleanup.interpreter, |py| {
+            interpreter::enter_for(cleanup.interpreter, state.subject(), |py| {
                 let called = timeout::shielded(py, cleanup.interpreter, || {
                     child_cleanup::call(py, &cleanup.function, cleanup.data.as_ref())
                 });

@@ -10,6 +10,7 @@ use super::resolve::{resolve, Wanted};
 use super::{callback, child};
 use crate::_apache::connobject::ConnObject;
 use crate::_apache::hlistobject::{self, HList};
+use crate::_apache::log_stream;
 use crate::_apache::request_config::ConnState;
 use crate::_apache::serverobject::ServerObject;
 use crate::config::hlist::Entry;
@@ -40,8 +41,8 @@ pub fn run(c: &Conn) -> Status {
             return Status::INTERNAL_SERVER_ERROR;
         }
     };
-    interpreter::enter(interpreter, |py| {
-        let state = ConnState::of(c);
+    let state = ConnState::of(c);
+    interpreter::enter_for(interpreter, state.subject(), |py| {
         let result = state.gate.during(py, || {
             Bound::new(py, ConnObject::new(state.clone())).map(|object| {
                 let result = call(py, interpreter, config, entry, &object);
@@ -49,6 +50,7 @@ pub fn run(c: &Conn) -> Status {
                 result.unwrap_or_else(|error| failed(py, interpreter, c, config, entry, error))
             })
         });
+        state.gate.during(py, || log_stream::end_of_connection(py));
         result.unwrap_or(Status::INTERNAL_SERVER_ERROR)
     })
 }

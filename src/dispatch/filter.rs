@@ -265,8 +265,8 @@ impl<'a> Run<'a> {
 
     /// Calls the function once.
     fn call(&self, kind: Kind, unread: &Brigade, queue: &Brigade) -> Outcome {
-        interpreter::enter(self.interpreter, |py| {
-            let state = RequestState::of(self.r);
+        let state = RequestState::of(self.r);
+        interpreter::enter_for(self.interpreter, state.subject(), |py| {
             state.conn.gate.during(py, || {
                 if state.interpreter.get(py).is_none() {
                     state.interpreter.replace(py, Some(self.interpreter));

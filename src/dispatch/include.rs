@@ -78,8 +78,8 @@ fn execute(
             return false;
         }
     };
-    interpreter::enter(interpreter, |py| {
-        let state = RequestState::of(r);
+    let state = RequestState::of(r);
+    interpreter::enter_for(interpreter, state.subject(), |py| {
         state.conn.gate.during(py, || {
             state.interpreter.replace(py, Some(interpreter));
             let call = Call {

@@ -51,10 +51,10 @@ pub fn run(phase: Phase, r: &Request) -> Status {
             return Status::INTERNAL_SERVER_ERROR;
         }
     };
+    let state = RequestState::of(r);
     let asked = counting::asked();
-    let result = interpreter::enter(interpreter, |py| {
+    let result = interpreter::enter_for(interpreter, state.subject(), |py| {
         counting::entered(py, asked);
-        let state = RequestState::of(r);
         let run = PhaseRun {
             py,
             interpreter,

@@ -214,5 +214,14 @@ fn check(status: ffi::PyStatus, program: &home::Program) -> Result<(), StartErro
 
 /// Runs `body` attached to an interpreter, on this thread's own thread state for it.
 pub fn enter<R>(interpreter: &'static Interpreter, body: impl FnOnce(Python<'_>) -> R) -> R {
-    thread::enter(interpreter, body)
+    thread::enter(interpreter, thread::Subject::NONE, body)
+}
+
+/// [`enter`], for something that `body` can ask for with [`thread::subject`].
+pub fn enter_for<R>(
+    interpreter: &'static Interpreter,
+    subject: thread::Subject,
+    body: impl FnOnce(Python<'_>) -> R,
+) -> R {
+    thread::enter(interpreter, subject, body)
 }

@@ -153,7 +153,7 @@ fn make(name: &CStr) -> Result<&'static Interpreter, MakeError> {
         return Ok(found);
     }
     let main = main().ok_or_else(|| error("Python does not run"))?;
-    thread::enter(main, |py| {
+    thread::enter(main, thread::Subject::NONE, |py| {
         let state = thread::new_interpreter(py).ok_or_else(|| error("Py_NewInterpreter failed"))?;
         let mut registry = REGISTRY.write();
         let registry = registry

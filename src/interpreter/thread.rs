@@ -26,18 +26,35 @@ thread_local! {
     static JOB: Cell<Option<[*mut c_void; 2]>> = const { Cell::new(None) };
 }
 
+/// What a thread works for meanwhile, as its caller knows it: a kind and an address.
+#[derive(Clone, Copy)]
+pub struct Subject {
+    pub kind: u32,
+    pub address: *const c_void,
+}
+
+impl Subject {
+    /// Nothing that anybody could ask for.
+    pub const NONE: Self = Self {
+        kind: 0,
+        address: std::ptr::null(),
+    };
+}
+
 /// A thread's attachment.
 #[derive(Clone, Copy)]
 struct Current {
     /// Null when the thread is detached.
     state: *mut ffi::PyThreadState,
     interpreter: Option<&'static Interpreter>,
+    subject: Subject,
 }
 
 impl Current {
     const NONE: Self = Self {
         state: null_mut(),
         interpreter: None,
+        subject: Subject::NONE,
     };
 }
 
@@ -85,6 +102,11 @@ pub(super) unsafe fn adopt_current(main: &'static Interpreter) {
 /// Python made, and on one that let go of the GIL.
 pub fn current() -> Option<&'static Interpreter> {
     CURRENT.get().interpreter
+}
+
+/// What this thread entered its interpreter for; what is there stays until the thread leaves it.
+pub fn subject() -> Subject {
+    CURRENT.get().subject
 }
 
 /// Remembers this thread's state for an interpreter.
@@ -139,11 +161,16 @@ fn make_state(interpreter: &'static Interpreter) -> *mut ffi::PyThreadState {
 /// The thread may be attached already (a filter called from a write that kept the GIL): then its
 /// state is swapped for the time of the call.
 #[inline]
-pub fn enter<R>(interpreter: &'static Interpreter, body: impl FnOnce(Python<'_>) -> R) -> R {
+pub fn enter<R>(
+    interpreter: &'static Interpreter,
+    subject: Subject,
+    body: impl FnOnce(Python<'_>) -> R,
+) -> R {
     let state = state(interpreter);
     let outer = CURRENT.replace(Current {
         state,
         interpreter: Some(interpreter),
+        subject,
     });
     // SAFETY: `state` belongs to this thread and is not in use: `outer` is, or nothing is.
     unsafe {
@@ -176,6 +203,7 @@ pub fn acquire(interpreter: &'static Interpreter) {
     let outer = CURRENT.replace(Current {
         state,
         interpreter: Some(interpreter),
+        subject: Subject::NONE,
     });
     // SAFETY: as in `enter`.
     unsafe {
