@@ -30,7 +30,7 @@ fn tell_without_pdb() -> bool {
     TOLD.call_once(|| {
         log::main_server(
             log::Level::Warning,
-            "mod_python: PythonEnablePdb is On, but httpd was not started with -X: \
+            "MP0109: PythonEnablePdb is On, but httpd was not started with -X: \
              handlers run without pdb.",
         );
     });

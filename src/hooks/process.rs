@@ -107,7 +107,7 @@ fn make_locks(server: &Server) -> Result<(), String> {
     if locks::HAVE_A_NAME {
         notice(format!("mod_python: using mutex_directory {directory} "));
     } else if chosen.is_some() {
-        notice(format!("mod_python: mutex_directory {directory} is not used: the mutexes are in memory, and leave no files"));
+        notice(format!("MP0203: mutex_directory {directory} is not used: the mutexes are in memory, and leave no files"));
     }
     locks::create(&directory, count).map_err(|error| {
         if locks::HAVE_A_NAME {
