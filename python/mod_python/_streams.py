@@ -91,9 +91,10 @@ class _Bytes(io.RawIOBase):
 def install():
     """Put the log in place of streams that nobody has replaced yet.
 
-    Standard output stays where httpd runs as one process, for pdb.
+    Standard output stays where httpd runs as one process (-X), for pdb.
     """
+    one_process = any(map(_apache.exists_config_define, ("DEBUG", "ONE_PROCESS")))
     if sys.stderr is sys.__stderr__:
         sys.stderr = LogStream("<stderr>", STDERR, ERR, sys.__stderr__)
-    if sys.stdout is sys.__stdout__ and not _apache.exists_config_define("ONE_PROCESS"):
+    if sys.stdout is sys.__stdout__ and not one_process:
         sys.stdout = LogStream("<stdout>", STDOUT, WARNING, sys.__stdout__)
