@@ -631,8 +631,8 @@ def test_everything_at_once(make_server, watch, request, mpm):
             "\n".join(stress.examples()),
         )
         assert answers > 20 * stress.clients
-        # Bodies of all sizes fill the caches of freed memory that glibc keeps for each thread, up to
-        # some 200 KiB a thread; with GLIBC_TUNABLES=glibc.malloc.tcache_count=0 nothing grows.
+        # Bodies of all sizes fill the caches of freed memory that glibc keeps for each thread, some
+        # 200 KiB a thread; with GLIBC_TUNABLES=glibc.malloc.tcache_count=0 nothing grows.
         # A child that came late, or under prefork saw little, is still warming up when first seen.
         warm = [pid for pid in growth if before[pid] > 0.9 * max(before.values())]
         if threaded or seconds >= 60:
