@@ -4,7 +4,6 @@ The module calls `load` when a handler has to be imported or looked at again, an
 an exception escapes. The published names of the original's dispatcher are kept.
 """
 
-import re
 import sys
 import threading
 
@@ -175,19 +174,19 @@ class CallBack:
 
 
 # How extension modules say that they know one interpreter only: CPython, Cython, numpy, PyO3.
-_REFUSAL = re.compile(
-    r"sub-?interpreters?\b|once per (interpreter )?process|one interpreter per process", re.I
-)
+_REFUSAL = r"(?i)sub-?interpreters?\b|once per (interpreter )?process|one interpreter per process"
 
 
 def _advice(error):
     """What to do about a module in C that refuses a sub-interpreter, as lines of the report."""
     if _apache._is_main_interpreter():
         return
+    import re  # not at the top: what every child imports before its first answer is kept small
+
     seen = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, ImportError) and _REFUSAL.search(error.msg or ""):
+        if isinstance(error, ImportError) and re.search(_REFUSAL, error.msg or ""):
             yield (
                 "MP0106: a module in C works in Python's main interpreter only, and this is "
                 "%r, one of its own. Say `PythonInterpreter main_interpreter` where the handler "

@@ -8,7 +8,6 @@ defined with. Imports rely on Python's own locks, with which a lock of ours coul
 (compat: apache_module.md 4.5)
 """
 
-import contextlib
 import importlib
 import importlib.util
 import os
@@ -228,8 +227,10 @@ def _execute(module, stamp):
 def _remove_racy_bytecode(module, old, new):
     """Remove a byte code file that later children could take for this source."""
     if old[0] // 10**9 == new[0] // 10**9 and old[1] == new[1]:
-        with contextlib.suppress(OSError, NotImplementedError):
+        try:  # not contextlib.suppress: contextlib would be a child's first import of half a dozen
             os.unlink(importlib.util.cache_from_source(module.__file__))
+        except (OSError, NotImplementedError):
+            pass
 
 
 def _stamp(file):
