@@ -22,6 +22,12 @@ NAMES = sorted(path.name[:-4] for path in SNIPPETS.glob("*.txt") if ".fixed" not
 NAMES += [".htaccess"] if (SNIPPETS / ".htaccess.txt").exists() and ".htaccess" not in NAMES else []
 
 
+@pytest.fixture(autouse=True)
+def _once(mpm):
+    if mpm != "event":
+        pytest.skip("the check never starts a server")
+
+
 def snippet(name):
     """(text without marks, {(line, rule), ...} with one entry for each time it is marked)."""
     marked = (SNIPPETS / (name + ".txt")).read_text(encoding="utf-8")

@@ -266,6 +266,27 @@ def test_doctor_shows_why_httpd_does_not_load_a_file(tmp_path):
     assert "Cannot load %s/mod_python.so into server" % tmp_path in done.stdout
 
 
+def test_doctor_names_a_library_that_is_gone(tmp_path):
+    """What an upgrade of Python leaves behind: a module whose libpython went away."""
+    (tmp_path / "empty.c").write_text("int nothing;\n")
+    (tmp_path / "module.c").write_text(
+        'const char *marks[] = {"PythonInterpPerServer", "%s"};\n'
+        "extern int nothing; int *use(void) { return &nothing; }\n" % version.version
+    )
+    gone, module = tmp_path / "libpython3.99.so", tmp_path / "mod_python.so"
+    for source, target in (("empty.c", [gone]), ("module.c", [module, gone])):
+        named = "-Wl,-soname," + target[0].name
+        command = ["cc", "-shared", "-fPIC", named, tmp_path / source, "-o", *target]
+        subprocess.run(list(map(str, command)), check=True)
+    gone.unlink()
+    done = run("doctor", "--module", module)
+    assert done.returncode == 1
+    trouble = findings(done, "TROUBLE")
+    assert any("libpython3.99.so, which is not found" in text for text in trouble), done.stdout
+    assert any("httpd does not load it" in text for text in trouble), done.stdout
+    assert not any(text.startswith("it runs") for text in findings(done, "ok")), done.stdout
+
+
 def test_doctor_knows_the_original():
     try:
         original = ModPython.original().shared_object

@@ -185,6 +185,26 @@ def test_wsgi_application(serve, folder):
     assert (answer.status, answer.text, answer.headers["X-Name"]) == (201, "/a/b", "")
 
 
+@pytest.mark.parametrize(
+    "source, status, sentence",
+    [
+        ("import missing_library", 500, "No module named 'missing_library'"),
+        ("def app(:", 500, "SyntaxError: "),
+        ("other = 1", 404, "application ('broken_wsgi::app') not found"),
+    ],
+)
+def test_wsgi_application_that_does_not_load(serve, folder, mpm, source, status, sentence):
+    if mpm != "event":
+        pytest.skip("what is said is the same for every MPM")
+    (folder / "broken_wsgi.py").write_text(source + "\n")
+    served = serve("broken_wsgi:app", cwd=folder).up()
+    assert served.get().status == status
+    served.wait_for("%d GET /" % status)
+    told = [line for line in served.said.splitlines() if line.startswith(("[error]", "[warn]"))]
+    assert any("broken_wsgi" in line for line in told), served.said
+    assert any(sentence in line for line in told), served.said
+
+
 def test_configuration(serve, folder):
     (folder / "conf.py").write_text(
         "def handler(req):\n"
@@ -288,10 +308,26 @@ def test_port_in_use(serve, folder):
         assert "Address already in use; choose another port with --listen" in served.said
 
 
+def test_another_port_in_use(serve, folder):
+    """A port that the site's own configuration names: nothing is announced that will not last."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        (folder / "site.conf").write_text("Listen 127.0.0.1:%d\n" % port)
+        served = serve(folder / "site.conf")
+        assert served.process.wait(SECONDS) == 1
+        with pytest.raises(AssertionError):
+            served.wait_for("never said")
+    assert "could not bind to address 127.0.0.1:%d" % port in served.said
+    assert "is served at" not in served.said
+
+
 @pytest.mark.parametrize(
     "target, sentence",
     [
         ("/nowhere", "/nowhere is no directory, no Python file, no configuration and no module"),
+        ("nowhere:app", "there is no module nowhere in %s, nor where " % os.getcwd()),
         ("--module=/nowhere.so .", "/nowhere.so does not exist: run `make build`"),
         ("--httpd=/nowhere/httpd .", "/nowhere/httpd does not run: "),
     ],

@@ -55,7 +55,7 @@ def check_libraries(module):
     missing = re.findall(r"(\S+) => not found", listing)
     for name in missing:
         yield TROUBLE, "%s needs %s, which is not found" % (module, name)
-    python = re.search(r"(libpython\S+) => (\S+)", listing)
+    python = re.search(r"(libpython\S+) => (/\S+)", listing)
     if python:
         yield FINE, "it runs %s" % python.group(2)
     elif not missing:

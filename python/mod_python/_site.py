@@ -1,6 +1,7 @@
 """Turns what `mod_python serve` was given into a private server root with its httpd.conf."""
 
 import ast
+import importlib.machinery
 import os
 import re
 import shutil
@@ -56,6 +57,12 @@ class Site:
         elif re.fullmatch(r"[\w.]+::?[\w.]+", target):
             self.folder = os.path.realpath(".")
             module, _, app = target.partition(":")
+            first = module.partition(".")[0]
+            if not find_module(first, self.folder):
+                raise _httpd.NotUsable(
+                    "there is no module %s in %s, nor where %s finds modules"
+                    % (first, self.folder, sys.executable)
+                )
             self.what = "WSGI application %s" % target
             self.lines = lambda d: wsgi_lines(d, module, app.lstrip(":"))
         else:
@@ -63,6 +70,13 @@ class Site:
                 "%s is no directory, no Python file, no configuration and no module:application"
                 % target
             )
+
+
+def find_module(name, folder):
+    """Whether Python finds a module or package of this name in the folder or on its path."""
+    return name in sys.builtin_module_names or bool(
+        importlib.machinery.PathFinder.find_spec(name, [folder, *sys.path])
+    )
 
 
 def quoted(text):
