@@ -9,6 +9,13 @@ import pytest
 
 from pyhttpd import Site, client
 
+
+@pytest.fixture(autouse=True)
+def once(mpm):
+    if mpm == "worker":
+        pytest.skip("does not depend on the MPM, but for the number of threads")
+
+
 HANDLERS = """
     import os
     import time

@@ -32,7 +32,7 @@ static ALONE: AtomicU64 = AtomicU64::new(0);
 const SURELY_ALONE: u64 = 5;
 
 /// How often the listener is woken, and the others are looked at, in milliseconds.
-const INTERVAL: u64 = 250;
+const INTERVAL: u64 = 100;
 
 /// Whether this child is on its way out through us.
 pub fn is_begun() -> bool {
