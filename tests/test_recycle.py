@@ -77,7 +77,8 @@ def alive(pid):
         return False
 
 
-SITE = Site(conf=conf(), files=FILES)
+# With PythonStatus there is a monitor thread under prefork too.
+SITE = Site(conf=conf("PythonStatus On"), files=FILES)
 
 
 def test_max_requests_loses_none(make_server, watch):
@@ -201,6 +202,30 @@ def test_stacks_on_request(server, log, mpm):
     assert done == ["begun ended"] * 2
     log.wait_for("notice: MP0706: the stacks of this child were asked for")
     assert server.children() >= begun
+
+
+def test_stacks_on_request_without_a_monitor(make_server, watch, mpm):
+    if mpm != "prefork":
+        pytest.skip("children with threads have a monitor")
+    with make_server(Site(conf=conf(), files=FILES)) as server:
+        log = watch(server)
+        log.allow("^stderr: ")
+        done = []
+        ask = threading.Thread(target=lambda: done.append(client.get(server.port, "/py/waits")))
+        ask.start()
+
+        def shown():
+            for child in server.children():
+                os.kill(child, signal.SIGUSR2)
+            time.sleep(0.1)
+            return any(
+                re.search(r"handlers.py\", line \d+ in waits", line) for line in log.messages()
+            )
+
+        wait_for(shown)
+        (server.root / "tmp/go").touch()
+        ask.join()
+        assert done[0].text == "begun ended"
 
 
 @pytest.mark.parametrize(

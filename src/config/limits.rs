@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_void, CStr};
 
 use super::cmd::Cmd;
 use super::directives::{arg, main_server_only};
-use super::{set_calls_are_watched, RequestTimeout, WedgeAction, STATUS, TIMEOUTS};
+use super::{set_calls_are_watched, RequestTimeout, WedgeAction, LIMITS, STATUS, TIMEOUTS};
 use crate::ffi;
 
 /// The seconds a handler gets after the exception was raised in it, where the directive names none.
@@ -128,6 +128,7 @@ pub(super) unsafe extern "C" fn python_max_requests(
             main_server_only(cmd, "PythonMaxRequests")?;
             let text = arg(number);
             let number = text.to_str().ok().and_then(|text| text.parse().ok());
+            set_calls_are_watched(LIMITS);
             cmd.server().max_requests =
                 Some(number.ok_or_else(|| format!("PythonMaxRequests {text:?} is no number"))?);
             Ok(())
@@ -144,6 +145,7 @@ pub(super) unsafe extern "C" fn python_max_memory(
     unsafe {
         Cmd::run(cmd, dir, |cmd| {
             main_server_only(cmd, "PythonMaxMemory")?;
+            set_calls_are_watched(LIMITS);
             let text = arg(size);
             cmd.server().max_memory = Some(bytes(text).ok_or_else(|| {
                 format!("PythonMaxMemory {text:?} must be a number of bytes, or one with K, M or G")

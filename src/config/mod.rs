@@ -79,6 +79,8 @@ static CALLS_ARE_WATCHED: AtomicU8 = AtomicU8::new(0);
 pub const TIMEOUTS: u8 = 1;
 /// PythonStatus is On.
 pub const STATUS: u8 = 2;
+/// There are PythonMaxRequests or PythonMaxMemory.
+pub const LIMITS: u8 = 4;
 
 /// Whether some part of the configuration asks for calls of Python to be looked after.
 #[inline(always)]

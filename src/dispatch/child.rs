@@ -58,7 +58,7 @@ pub fn init(pool: &Pool, server: &Server, inittab: fn()) {
             status::counting::start();
         }
     }
-    monitor::start(monitor::Plan {
+    monitor::prepare(monitor::Plan {
         recycle_within: config.and_then(|config| config.wedge_action).and_then(
             |action| match action {
                 WedgeAction::Log => None,

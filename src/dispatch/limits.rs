@@ -33,16 +33,9 @@ pub fn start(config: &ServerConfig<'_>) {
 }
 
 /// A request's content was made.
-#[inline(always)]
-pub fn served(r: &Request) {
-    if IS_ON.load(Ordering::Relaxed) {
-        look(r);
-    }
-}
-
 #[cold]
-fn look(r: &Request) {
-    if !r.is_initial() {
+pub fn served(r: &Request) {
+    if !IS_ON.load(Ordering::Relaxed) || !r.is_initial() {
         return;
     }
     let served = SERVED.fetch_add(1, Ordering::Relaxed) + 1;

@@ -5,12 +5,14 @@
 //! stacks come from faulthandler.
 
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
 use pyo3::prelude::*;
 
 use crate::_apache::request_timeout;
-use crate::httpd::{log, recycle};
+use crate::config::calls_are_watched;
+use crate::httpd::{log, mpm, recycle};
 use crate::interpreter::alarm::{self, NEVER};
 use crate::interpreter::watch::{self, Event, Subject};
 use crate::interpreter::{self, registry, stacks};
@@ -40,24 +42,47 @@ struct Done {
     stuck: usize,
 }
 
-/// Starts the monitor of this child.
-pub fn start(plan: Plan) {
-    if let Some(main) = registry::main() {
-        interpreter::enter(main, |py| {
-            if let Err(error) = stacks::prepare(py) {
-                let message =
-                    format!("MP0704: faulthandler cannot be used, so stacks of a wedged child cannot be shown: {error}");
-                log::main_server(log::Level::Warning, &message);
-            }
-        });
+static PLAN: OnceLock<Plan> = OnceLock::new();
+static STARTED: Once = Once::new();
+
+/// Readies the monitor of a new child.
+///
+/// Where httpd's children have one thread, a second one makes the C library lock and every request pay
+/// for it. There the monitor starts when it is needed, and until then faulthandler alone writes stacks,
+/// of the main interpreter, straight to the error log.
+pub fn prepare(plan: Plan) {
+    let _ = PLAN.set(plan);
+    if mpm::is_threaded() || calls_are_watched() {
+        need();
+    } else if let Some(main) = registry::main() {
+        interpreter::enter(main, |py| complain(stacks::write_to_stderr_on_request(py)));
     }
-    let started =
-        alarm::open().and_then(|()| alarm::spawn("mod_python watch", true, move || run(plan)));
-    if let Err(error) = started {
-        let message = format!(
-            "MP0705: the monitor thread could not be started, so there are no PythonRequestTimeout and no stack dumps: {error}"
-        );
-        log::main_server(log::Level::Crit, &message);
+}
+
+/// Starts the monitor of this child, once.
+pub fn need() {
+    STARTED.call_once(|| {
+        let Some(plan) = PLAN.get().copied() else {
+            return;
+        };
+        if let Some(main) = registry::main() {
+            interpreter::enter(main, |py| complain(stacks::prepare(py)));
+        }
+        let started =
+            alarm::open().and_then(|()| alarm::spawn("mod_python watch", true, move || run(plan)));
+        if let Err(error) = started {
+            let message = format!(
+                "MP0705: the monitor thread could not be started, so there are no PythonRequestTimeout and no stack dumps: {error}"
+            );
+            log::main_server(log::Level::Crit, &message);
+        }
+    });
+}
+
+fn complain(prepared: PyResult<()>) {
+    if let Err(error) = prepared {
+        let message = format!("MP0704: faulthandler cannot be used, so stacks of a wedged child cannot be shown: {error}");
+        log::main_server(log::Level::Warning, &message);
     }
 }
 

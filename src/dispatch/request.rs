@@ -19,7 +19,7 @@ use crate::_apache::requestobject::RequestObject;
 use crate::config::hlist::Entry;
 use crate::config::interp_name::{self, Name};
 use crate::config::phase::Phase;
-use crate::config::DirConfig;
+use crate::config::{calls_are_watched, DirConfig};
 use crate::httpd::{Request, Status};
 use crate::interpreter::{self, Interpreter};
 
@@ -52,9 +52,14 @@ pub fn run(phase: Phase, r: &Request) -> Status {
         }
     };
     let state = RequestState::of(r);
-    let asked = counting::asked();
+    let watched = calls_are_watched();
+    if watched {
+        counting::ask();
+    }
     let result = interpreter::enter_for(interpreter, state.subject(), |py| {
-        counting::entered(py, asked);
+        if watched {
+            counting::entered(py);
+        }
         let run = PhaseRun {
             py,
             interpreter,
@@ -70,7 +75,7 @@ pub fn run(phase: Phase, r: &Request) -> Status {
         }
         result
     });
-    if phase == Phase::Handler {
+    if watched && phase == Phase::Handler {
         limits::served(r);
     }
     result
@@ -183,25 +188,8 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
             Ok(Some(handler)) if child::is_for_pdb(&settings) => {
                 self.under_pdb(&handler, object).map(Status)
             }
-            Ok(Some(handler)) => {
-                let called = timeout::Called {
-                    r: self.r,
-                    state: self.state,
-                    what: self.phase.directive(),
-                    handler: entry.handler,
-                    phase: Some(self.phase),
-                };
-                let (result, is_over) =
-                    timeout::limited(self.py, self.interpreter, &called, self.config, || {
-                        handler.call1((object,))
-                    });
-                match result {
-                    Err(error) if is_over => {
-                        return Outcome::Status(self.over(entry, object, error));
-                    }
-                    result => self.status_of(result),
-                }
-            }
+            Ok(Some(handler)) if calls_are_watched() => self.watched(entry, &handler, object),
+            Ok(Some(handler)) => self.status_of(handler.call1((object,))),
             Err(error) => Err(error),
         };
         Outcome::Status(
@@ -209,16 +197,29 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
         )
     }
 
-    /// The handler failed because its time was over.
+    /// Calls the handler within its time, and counts the call.
     #[cold]
-    fn over(
+    fn watched(
         &self,
         entry: &EntryRef<'_>,
+        handler: &Bound<'py, PyAny>,
         object: &Bound<'py, RequestObject>,
-        error: PyErr,
-    ) -> Status {
-        self.report(entry, object, false, error);
-        timeout::answer(self.r)
+    ) -> PyResult<Status> {
+        let called = timeout::Called {
+            r: self.r,
+            state: self.state,
+            what: self.phase.directive(),
+            handler: entry.handler,
+            phase: Some(self.phase),
+        };
+        let call = || handler.call1((object,));
+        match timeout::limited(self.py, self.interpreter, &called, self.config, call) {
+            (Err(error), true) => {
+                self.report(entry, object, false, error);
+                Ok(timeout::answer(self.r))
+            }
+            (result, _) => self.status_of(result),
+        }
     }
 
     #[cold]

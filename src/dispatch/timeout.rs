@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
+use super::monitor;
 use super::status::counting::{self, What};
 use crate::_apache::request_config::RequestState;
 use crate::_apache::request_timeout;
@@ -107,6 +108,10 @@ fn watched<R>(
             time: timeout.milliseconds,
             grace: timeout.grace,
         });
+    if limit.is_some() {
+        // In an .htaccess file it may be the first one.
+        monitor::need();
+    }
     let (result, was_raised) = watch::during(py, interpreter, limit, called, body);
     let is_over = match &result {
         Ok(_) => false,

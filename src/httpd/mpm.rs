@@ -16,6 +16,11 @@ pub fn query(code: c_int) -> c_int {
     }
 }
 
+/// Whether a child serves several requests at once, in threads.
+pub fn is_threaded() -> bool {
+    query(ffi::AP_MPMQ_IS_THREADED as c_int) != 0
+}
+
 /// How many children there can be at once: ServerLimit.
 pub fn most_children() -> usize {
     usize::try_from(query(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS as c_int)).unwrap_or(1)

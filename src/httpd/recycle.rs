@@ -67,7 +67,7 @@ pub fn begin(why: &str, stuck: Option<(usize, u64)>) {
     }
     let message = format!("MP0710: this child takes no more requests and is replaced: {why}");
     log::main_server(log::Level::Notice, &message);
-    if mpm::query(ffi::AP_MPMQ_IS_THREADED as c_int) == 0 {
+    if !mpm::is_threaded() {
         // SAFETY: to this process, whose MPM handles it.
         unsafe { libc::kill(libc::getpid(), libc::SIGUSR1) };
         return;
@@ -113,7 +113,7 @@ pub fn look(now: u64) {
     if !is_begun() {
         return;
     }
-    let is_threaded = mpm::query(ffi::AP_MPMQ_IS_THREADED as c_int) != 0;
+    let is_threaded = mpm::is_threaded();
     if is_threaded && !REFUSED.load(Ordering::SeqCst) {
         wake_listener();
     }

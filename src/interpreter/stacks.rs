@@ -99,6 +99,19 @@ pub fn prepare(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
+/// Has faulthandler write the stacks to standard error at SIGUSR2, without any help of ours.
+///
+/// # Errors
+/// faulthandler.register()'s.
+pub fn write_to_stderr_on_request(py: Python<'_>) -> PyResult<()> {
+    let keywords = PyDict::new(py);
+    keywords.set_item("file", libc::STDERR_FILENO)?;
+    keywords.set_item("all_threads", true)?;
+    py.import("faulthandler")?
+        .call_method("register", (libc::SIGUSR2,), Some(&keywords))?;
+    Ok(())
+}
+
 /// What faulthandler writes about each interpreter, without the GIL: for when somebody sits on it.
 ///
 /// faulthandler shows the threads of the interpreter that a thread first belonged to, so each

@@ -19,10 +19,11 @@ static NEXT_THREAD: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     /// This thread's row among the running requests.
     static ROW: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// When it asked for Python.
+    static ASKED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// Whether this child counts.
-#[inline(always)]
 pub fn is_on() -> bool {
     IS_ON.load(Ordering::Relaxed)
 }
@@ -64,27 +65,20 @@ fn micros(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Now, where this child counts: what [`entered`] takes.
-#[inline(always)]
-pub fn asked() -> Option<Instant> {
-    if is_on() {
-        Some(Instant::now())
-    } else {
-        None
-    }
-}
-
-/// Python was entered after it had been asked for.
-#[inline(always)]
-pub fn entered(py: Python<'_>, asked: Option<Instant>) {
-    if let Some(asked) = asked {
-        note_wait(py, asked);
-    }
-}
-
+/// Python is asked for, by this thread.
 #[cold]
-fn note_wait(_py: Python<'_>, asked: Instant) {
-    let Some(child) = mine() else { return };
+pub fn ask() {
+    if is_on() {
+        ASKED.set(Some(Instant::now()));
+    }
+}
+
+/// Python was entered after that.
+#[cold]
+pub fn entered(_py: Python<'_>) {
+    let (Some(asked), Some(child)) = (ASKED.take(), mine()) else {
+        return;
+    };
     let waited = micros(asked);
     add(&child.counters.gil_waits, 1);
     add(&child.counters.gil_micros, waited);
