@@ -14,6 +14,7 @@ import time
 import pytest
 
 from pyhttpd import Connection, Site
+from pyhttpd.server import SCOREBOARD_FULL
 
 LONG = bool(os.environ.get("MOD_PYTHON_SOAK"))
 CHILDREN, CLIENTS, SESSIONS = 8, 32, 6
@@ -199,7 +200,7 @@ def test_soak(server, log, mpm, kind):
 @pytest.mark.parametrize("kind", ["File", "Dbm"])
 def test_soak_with_killed_children(server, log, kind):
     log.deaths_expected = True
-    log.allow(ALL_BUSY)
+    log.allow(ALL_BUSY, SCOREBOARD_FULL)
     kills = 100 if LONG else 3
     begin = time.monotonic()
     soak = KillingSoak(server, kind, 50000 if LONG else 250, kills)
