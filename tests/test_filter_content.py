@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from pyhttpd import Site
+from pyhttpd import Site, client
 
 TEXT = b"".join(b"%04d a line of text, then one more banana\n" % n for n in range(30000))
 SMALL = TEXT[:200]
@@ -63,6 +63,20 @@ FILTER_CODE = """
 
     def passing(filter):
         filter.pass_on()
+
+    def undecided(filter):
+        # Passes on what comes first, and has more to say at the end.
+        if not hasattr(filter.req, "begun"):
+            filter.req.begun = True
+            filter.pass_on()
+            return
+        data = filter.read()
+        while data:
+            filter.write(data)
+            data = filter.read()
+        if data is None:
+            filter.write(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
+            filter.close()
 
     def raising(filter):
         raise LookupError("on purpose")
@@ -164,6 +178,7 @@ CONF = """
     PythonFixupHandler fixup
     PythonPath "['@root@/htdocs'] + sys.path"
     %s
+    PythonOutputFilter filters::undecided OUT_undecided
     PythonOutputFilter filters::raising OUT_raising
     PythonOutputFilter filters::late OUT_late
     PythonInputFilter filters::raising IN_raising
@@ -264,6 +279,8 @@ class Backend(http.server.BaseHTTPRequestHandler):
 def backend():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend) as server:
         server.daemon_threads = True
+        # httpd leaves in the middle where a filter fails.
+        server.handle_error = lambda *_: None
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         yield server.server_address[1]
@@ -386,6 +403,17 @@ def test_ranges_and_conditions(connect):
         )
         assert (answer.status, answer.body) == (304, b"")
     framed(connection.request("/static/small.txt?out=footer"), FILTERS["footer"](SMALL))
+
+
+def test_more_than_was_announced(connect):
+    """What exceeds a length that is out already is never taken for the next answer."""
+    connection = connect()
+    answer = connection.request("/proxied/length/big?out=undecided")
+    assert (answer.status, answer.broken) == (200, "")
+    assert answer.body == TEXT
+    # The connection ends there, whatever else was asked on it.
+    connection.send(client.compose("/static/small.txt"))
+    assert connection.read_to_eof() == b"HTTP/1.1 200 OK\r\n\r\n"
 
 
 def test_several_filters(connect):

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_void, CStr};
 
 use super::brigade::Brigade;
 use super::opaque::opaque;
-use super::{Conn, Request};
+use super::{conn, Conn, Request};
 use crate::ffi;
 
 /// httpd's name of the filter that carries those registered on a request.
@@ -125,10 +125,22 @@ impl Filter {
             if is_blind {
                 brigade.drop_data();
             }
-            let announced = context.announced.replace(Announced::Settled);
-            let is_counted = brigade.has_eos() && (r.header_only() == 0 || brigade.has_data());
-            if !is_counted && announced != Announced::Settled && announced == Announced::now(r) {
-                r.headers_out().unset(CONTENT_LENGTH);
+            let announced = context.announced.get();
+            if announced != Announced::Settled {
+                let is_kept = announced == Announced::now(r);
+                if self.has_headers_to_come() {
+                    let is_counted =
+                        brigade.has_eos() && (r.header_only() == 0 || brigade.has_data());
+                    if is_kept && !is_counted {
+                        r.headers_out().unset(CONTENT_LENGTH);
+                    }
+                    context.announced.set(Announced::Settled);
+                } else if is_kept && brigade.has_data() {
+                    // It went out with what was passed on before: what comes now could be taken for
+                    // the connection's next answer.
+                    self.connection().set_keepalive(conn::CLOSE);
+                    context.announced.set(Announced::Settled);
+                }
             }
         }
         self.pass(brigade)
