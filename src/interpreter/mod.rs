@@ -1,6 +1,7 @@
 //! CPython's life in a child: started once after the fork, never finalised. Never heard of a request.
 
 pub mod alarm;
+mod fork;
 pub mod gil_cell;
 pub mod given_back;
 pub mod home;
@@ -74,6 +75,7 @@ pub fn start(options: &Start<'_>) -> &'static Result<(), StartError> {
         initialize(&program, options.optimize)?;
         // SAFETY: Python was just started by this thread, which holds the GIL.
         unsafe { registry::adopt_main() };
+        fork::watch();
         Ok(())
     })
 }

@@ -181,6 +181,9 @@ pub fn enter<R>(
         }
     }
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| trampoline(body)));
+    if outer.state.is_null() {
+        super::fork::end_if_forked();
+    }
     // SAFETY: the same state is current again, whatever happened inside.
     unsafe {
         if outer.state.is_null() {
@@ -221,6 +224,9 @@ pub fn release() -> bool {
     let Some(outer) = OUTER.with_borrow_mut(Vec::pop) else {
         return false;
     };
+    if outer.state.is_null() {
+        super::fork::end_if_forked();
+    }
     let state = CURRENT.replace(outer).state;
     // SAFETY: `acquire` attached with `state`, and everything entered since was left again.
     unsafe {
