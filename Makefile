@@ -81,7 +81,7 @@ SOAK_SECONDS ?= 300
 SOAK = MOD_PYTHON_SOAK=1 MOD_PYTHON_HOSTILE_SECONDS=$(SOAK_SECONDS) MOD_PYTHON_LEAK_REQUESTS=30000
 soak: test-packages build .venv/ready
 	@failed=; for target in test-browser test-chroot soak-interpreters; do \
-		$(MAKE) --no-print-directory $$target || failed="$$failed $$target"; \
+		$(MAKE_COMMAND) --no-print-directory $$target || failed="$$failed $$target"; \
 	done; \
 	for mpm in $(MPMS); do \
 		printf '==> Soaking under the MPM %s\n' $$mpm; \
