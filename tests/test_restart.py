@@ -186,7 +186,9 @@ def restart_under_load(server, path, restarts, accept):
     return load
 
 
-RESTARTS = 50
+# MOD_PYTHON_RESTARTS says how many; in a soak a thousand.
+_DEFAULT = "1000" if os.environ.get("MOD_PYTHON_SOAK") else "50"
+RESTARTS = int(os.environ.get("MOD_PYTHON_RESTARTS", _DEFAULT))
 
 
 def test_many_graceful_restarts_under_load(make_server, watch, plain_module):
