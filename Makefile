@@ -78,7 +78,7 @@ SOAK_TESTS = tests/test_stress.py tests/test_socache.py tests/test_hostile_clien
 	tests/test_session_soak.py tests/test_hostile.py tests/test_leak.py tests/test_hostile_handlers.py \
 	tests/test_restart.py
 SOAK_SECONDS ?= 300
-SOAK = MOD_PYTHON_SOAK=1 MOD_PYTHON_HOSTILE_SECONDS=$(SOAK_SECONDS) MOD_PYTHON_LEAK_REQUESTS=30000
+SOAK = MOD_PYTHON_SOAK=1 MOD_PYTHON_HOSTILE_SECONDS=$(SOAK_SECONDS) MOD_PYTHON_LEAK_REQUESTS=200000
 soak: test-packages build .venv/ready
 	@failed=; for target in test-browser test-chroot soak-interpreters; do \
 		$(MAKE_COMMAND) --no-print-directory $$target || failed="$$failed $$target"; \

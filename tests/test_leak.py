@@ -178,7 +178,7 @@ def test_nothing_is_left(make_server, mpm, mod_python):
     server.start()
     # Threads get their state and caches their entries at some time or other, more so on a busy
     # machine; a leak grows with the requests, in every round.
-    spend(server, 3000)
+    spend(server, max(3000, REQUESTS // 10))
     rounds = []
     for _ in range(4):
         before = blocks(server), resident(server)

@@ -1,5 +1,6 @@
 //! Classes that all interpreters of the child have in common.
 
+#[cfg(Py_3_10)]
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
