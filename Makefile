@@ -74,7 +74,7 @@ cargo-test: packages
 	@$(CARGO) test --locked
 
 # Tests that are long, or skipped without MOD_PYTHON_SOAK=1.
-SOAK_TESTS = tests/test_stress.py tests/test_socache.py tests/test_hostile_clients.py \
+SOAK_TESTS = tests/test_stress.py tests/test_request_timeout.py tests/test_recycle.py tests/test_socache.py tests/test_hostile_clients.py \
 	tests/test_session_soak.py tests/test_hostile.py tests/test_leak.py tests/test_hostile_handlers.py \
 	tests/test_restart.py
 SOAK_SECONDS ?= 300

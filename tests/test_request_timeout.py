@@ -1,5 +1,6 @@
 """PythonRequestTimeout: the handler gets an exception, its client 504, the log every stack."""
 
+import os
 import re
 import threading
 
@@ -8,11 +9,12 @@ import pytest
 from pyhttpd import Site, client
 
 pytestmark = pytest.mark.every_python
+SOAK = bool(os.environ.get("MOD_PYTHON_SOAK"))
 
 
 @pytest.fixture(autouse=True)
 def once(mpm):
-    if mpm == "worker":
+    if mpm == "worker" and not SOAK:
         pytest.skip("does not depend on the MPM, but for the number of threads")
 
 
@@ -290,7 +292,7 @@ def test_it_meets_the_right_handler_or_nobody(server, log):
     seen = set()
 
     def run(offset):
-        for number in range(10):
+        for number in range(300 if SOAK else 10):
             late = client.get(server.port, f"/race/race?{(number + offset) % 8 - 4}")
             seen.add(late.status)
             if late.status not in (200, 504):
