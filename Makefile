@@ -31,6 +31,7 @@ help:
 	@echo 'make soak       the long versions of tests, for an hour or so'
 	@echo 'make test-browser  the pages of examples/ in headless Chromium'
 	@echo 'make test-chroot  what a newcomer types, in a bare Debian made for it (as root)'
+	@echo 'make fuzz       the parsers under a fuzzer, FUZZ_SECONDS each'
 	@echo 'make lint       rustfmt, clippy and ruff'
 	@echo 'make bench      compare with a C module, mod_python 3.5 and mod_wsgi'
 	@echo 'make docs       the documentation, into build/docs/index.html'
@@ -98,6 +99,23 @@ soak-interpreters: build .venv/ready
 		PYO3_PYTHON=$$python CARGO_TARGET_DIR=$(TARGET_DIR)/other-python $(CARGO) build --locked --quiet && \
 		MOD_PYTHON_SO=$(TARGET_DIR)/other-python/debug/libmod_python.so \
 			.venv/bin/python -m pytest -s tests/test_interpreter_soak.py --soak $(SOAK_SECONDS) --python "$$python"; }
+
+# cargo-fuzz's own flags, so that the stable toolchain will do. What a target finds stays in its artifacts.
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS = --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Zsanitizer=address -Ccodegen-units=1
+FUZZ_TARGET = $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+.PHONY: fuzz
+fuzz:
+	$(say) 'Fuzzing for $(FUZZ_SECONDS) s'
+	@cd tests/fuzz && RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS)" \
+		$(CARGO) build --release --locked --target $(FUZZ_TARGET)
+	@cd tests/fuzz && for seeds in seeds/*; do \
+		name=$${seeds##*/}; mkdir -p corpus/$$name artifacts/$$name; \
+		target/$(FUZZ_TARGET)/release/$$name corpus/$$name $$seeds -artifact_prefix=artifacts/$$name/ \
+			-max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; \
+	done
 
 pytest: build .venv/ready
 	@failed=; for mpm in $(MPMS); do \
