@@ -22,7 +22,7 @@ PYTEST = .venv/bin/python -m pytest tests
 
 say = @printf '==> %s\n'
 
-.PHONY: help run build version test cargo-test pytest other-pythons soak test-chroot test-browser lint bench docs install uninstall deb clean packages
+.PHONY: help run build version test cargo-test pytest other-pythons soak test-chroot test-browser test-valgrind lint bench docs install uninstall deb clean packages
 
 help:
 	@echo 'make run        build, then serve examples/ on http://127.0.0.1:$(PORT)/ until Ctrl-C'
@@ -31,6 +31,7 @@ help:
 	@echo 'make soak       the long versions of tests, for an hour or so'
 	@echo 'make test-browser  the pages of examples/ in headless Chromium'
 	@echo 'make test-chroot  what a newcomer types, in a bare Debian made for it (as root)'
+	@echo 'make test-valgrind  requests to every entrance, with valgrind watching'
 	@echo 'make fuzz       the parsers under a fuzzer, FUZZ_SECONDS each'
 	@echo 'make lint       rustfmt, clippy and ruff'
 	@echo 'make bench      compare with a C module, mod_python 3.5 and mod_wsgi'
@@ -156,6 +157,12 @@ test-browser: test-packages build .venv/ready
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check \
 		-r tests/requirements-browser.txt
 	@MOD_PYTHON_BROWSER=1 $(PYTEST)/test_browser.py --mpm event
+
+# Every wrong use of memory below the module, and leaks that grow; MEMCHECK=--keep for more.
+test-valgrind: test-packages build .venv/ready
+	@tools/system-packages valgrind
+	$(say) 'Watching the use of memory under valgrind'
+	@cd tests && ../.venv/bin/python -m memcheck $(MEMCHECK)
 
 lint: packages .venv/ready
 	$(say) 'rustfmt'
