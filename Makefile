@@ -22,7 +22,7 @@ PYTEST = .venv/bin/python -m pytest tests
 
 say = @printf '==> %s\n'
 
-.PHONY: help run build version test cargo-test pytest other-pythons soak test-chroot test-browser test-valgrind lint bench docs install uninstall deb clean packages
+.PHONY: help run build version test cargo-test pytest other-pythons soak test-chroot test-browser test-valgrind test-asan lint bench docs install uninstall deb clean packages
 
 help:
 	@echo 'make run        build, then serve examples/ on http://127.0.0.1:$(PORT)/ until Ctrl-C'
@@ -32,6 +32,7 @@ help:
 	@echo 'make test-browser  the pages of examples/ in headless Chromium'
 	@echo 'make test-chroot  what a newcomer types, in a bare Debian made for it (as root)'
 	@echo 'make test-valgrind  requests to every entrance, with valgrind watching'
+	@echo 'make test-asan  the same with AddressSanitizer'
 	@echo 'make fuzz       the parsers under a fuzzer, FUZZ_SECONDS each'
 	@echo 'make lint       rustfmt, clippy and ruff'
 	@echo 'make bench      compare with a C module, mod_python 3.5 and mod_wsgi'
@@ -162,7 +163,20 @@ test-browser: test-packages build .venv/ready
 test-valgrind: test-packages build .venv/ready
 	@tools/system-packages valgrind
 	$(say) 'Watching the use of memory under valgrind'
-	@cd tests && ../.venv/bin/python -m memcheck $(MEMCHECK)
+	@cd tests && ../.venv/bin/python -m memcheck valgrind $(MEMCHECK)
+
+# The same requests to a module built with AddressSanitizer, by the stable toolchain; its runtime is
+# clang's, the only one that can be loaded before httpd.
+ASAN_FLAGS = -Zsanitizer=address -Zexternal-clangrt -Clinker=clang -Clink-arg=-fsanitize=address \
+	-Clink-arg=-shared-libasan
+test-asan: test-packages version .venv/ready
+	@tools/system-packages asan
+	$(say) 'Compiling the module with AddressSanitizer'
+	@RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(ASAN_FLAGS)" CARGO_TARGET_DIR=$(TARGET_DIR)/asan \
+		$(CARGO) build --locked --target $(FUZZ_TARGET)
+	$(say) 'Watching the use of memory with AddressSanitizer'
+	@cd tests && MOD_PYTHON_SO=$(abspath $(TARGET_DIR))/asan/$(FUZZ_TARGET)/debug/libmod_python.so \
+		../.venv/bin/python -m memcheck asan $(MEMCHECK)
 
 lint: packages .venv/ready
 	$(say) 'rustfmt'

@@ -1,7 +1,8 @@
-"""Everything a request can touch, in one httpd process under valgrind.
+"""Everything a request can touch, in one httpd process of which every use of memory is watched.
 
-site.py      the server, and the requests of a round
-report.py    reads valgrind's report: errors, and leaks that grow with the rounds
-__main__.py  runs it
-valgrind.supp  what others do, each entry explained
+site.py        the server, and the requests of a round
+valgrind.py    under memcheck: wrong uses of memory, and leaks that grow with the rounds
+valgrind.supp  what memcheck reports of others, each entry explained
+asan.py        with a module built with AddressSanitizer
+__main__.py    runs one of the two
 """
