@@ -24,6 +24,10 @@ _begun = time.time_ns()
 # What the file of a module was like before it was executed: name -> (mtime in ns, size, inode).
 _stamps = {}
 
+# Seconds that a changed file is left alone: whoever copies it over the old one may not be done, and
+# half a source may well be a program.
+_SETTLED = 0.5
+
 # Modules that are being executed again: module -> the contents they had before.
 _reloading = {}
 _reloading_lock = threading.Lock()
@@ -175,7 +179,7 @@ def _refresh(module, name, log=0, path=None):
         known = _stamps.setdefault(name, stamp)
     else:
         known = _stamps.get(name)
-    if stamp == known:
+    if stamp == known or _may_be_unfinished(module.__file__, stamp, known):
         return
     with _reloading_lock:
         if module in _reloading:
@@ -197,6 +201,13 @@ def _refresh(module, name, log=0, path=None):
         with _reloading_lock:
             del _reloading[module]
         _apache._modules_changed()
+
+
+def _may_be_unfinished(file, stamp, known):
+    """Whether the file was written so recently, in place, that its writer may go on."""
+    if known is None or stamp[2] != known[2]:
+        return False  # renamed to its place, and so whole
+    return 0 <= time.time_ns() - stamp[0] < _SETTLED * 10**9
 
 
 def _execute(module, stamp):

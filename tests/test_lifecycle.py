@@ -1,0 +1,275 @@
+"""The life of a server: graceful-stop, replaced children, log rotation, deployment, a full disk."""
+
+import json
+import os
+import signal
+import socket
+import time
+
+import pytest
+from test_recycle import alive, wait_for
+
+from pyhttpd import Connection, Httpd, Site, client
+from pyhttpd.load import Load
+from pyhttpd.server import StartError
+
+HANDLERS = """
+    import os
+    import sys
+    import time
+    from mod_python import apache
+
+    def handler(req):
+        return globals()[req.uri.rpartition("/")[2]](req)
+
+    def hangs(req):
+        req.write("begun")
+        req.flush()
+        time.sleep(600)
+        return apache.OK
+
+    def pid(req):
+        req.write(str(os.getpid()))
+        return apache.OK
+
+    def logs(req):
+        sys.stderr.write("by stderr %s\\n" % req.args)
+        sys.__stderr__.write("past us %s\\n" % req.args)
+        sys.__stderr__.flush()
+        apache.log_error("by apache %s" % req.args, apache.APLOG_ERR)
+        req.log_error("by req %s" % req.args)
+        return apache.OK
+"""
+CONF = """
+    <Location /py>
+        SetHandler mod_python
+        PythonHandler handlers
+        PythonPath "sys.path + ['@root@/htdocs']"
+    </Location>
+"""
+
+
+def site(*lines, **options):
+    return Site(
+        conf="\n".join([*lines, CONF]), files={"handlers.py": HANDLERS, "py": ""}, **options
+    )
+
+
+@pytest.fixture
+def only_event(mpm):
+    if mpm != "event":
+        pytest.skip("the MPM does not matter")
+
+
+def test_graceful_stop_ends_though_a_handler_hangs(make_server, mpm):
+    """What `apachectl graceful-stop` does; a handler may hang longer than httpd is told to wait."""
+    if mpm != "prefork" and not os.environ.get("MOD_PYTHON_SOAK"):
+        pytest.skip("httpd takes ten seconds more before it kills a child with threads")
+    with make_server(site("GracefulShutdownTimeout 1")) as server:
+        with Connection(server.port) as connection:
+            connection.send(client.compose("/py/hangs"))
+            assert connection.read_some(15) == b"HTTP/1.1 200 OK"
+            children = server.children()
+            os.kill(server.process.pid, signal.SIGWINCH)
+            # httpd sends SIGTERM, and SIGKILL after some seconds to those that do not listen.
+            assert server.process.wait(30) == 0
+        assert not any(alive(pid) for pid in children)
+        with pytest.raises(OSError):
+            server.socket()
+
+
+def test_max_connections_per_child_loses_none(make_server, watch):
+    limits = site("MaxConnectionsPerChild 20", children=2, threads=4)
+    with make_server(limits) as server:
+        log = watch(server)
+        log.deaths_expected = True
+        seen = set()
+
+        def accept(answer):
+            seen.add(answer.text)
+            return answer.status == 200 and answer.text.isdigit()
+
+        with Load(server.port, "/py/pid", accept, clients=4, per_connection=3) as load:
+            wait_for(lambda: len(seen) > 3 or load.failures)
+        assert load.failures == []
+        assert load.answers >= 40
+
+
+def test_log_rotation(make_server, only_event):
+    """The log is renamed and httpd restarted gracefully, as logrotate does it."""
+    with make_server(site()) as server:
+        old = server.log.path.with_suffix(".1")
+
+        def ask(word):
+            assert client.get(server.port, f"/py/logs?{word}").status == 200, server.said()
+            return [f"by stderr {word}", f"past us {word}", f"by apache {word}", f"by req {word}"]
+
+        before = ask("before")
+        server.log.path.rename(old)
+        # The same file still, for everybody, until the restart.
+        renamed = ask("renamed")
+        assert not server.log.path.exists()
+        server.graceful()
+        after = ask("after")
+        server.log.wait_for(after[-1])
+        first, second = old.read_text(), server.log.path.read_text()
+        assert [text for text in before + renamed if text not in first] == []
+        assert [text for text in after if text not in second] == []
+        assert "after" not in first
+
+
+def test_log_to_a_program(make_server, only_event):
+    program = Httpd.find().binary.parent.parent / "bin/rotatelogs"
+    if not program.exists():
+        pytest.skip("there is no rotatelogs")
+    target = f'ErrorLog "|{program} @root@/logs/piped.log 86400"'
+    with make_server(site(target)) as server:
+        path = server.root / "logs/piped.log"
+
+        def said():
+            return "".join(part.read_text() for part in path.parent.glob("piped.log*"))
+
+        for word in ("one", "two"):
+            assert client.get(server.port, f"/py/logs?{word}").status == 200, server.said()
+            wanted = [f"{what} {word}" for what in ("by stderr", "past us", "by apache", "by req")]
+            wait_for(lambda wanted=wanted: all(text in said() for text in wanted))
+            if word == "one":
+                os.kill(server.process.pid, signal.SIGUSR1)
+                wait_for(lambda: said().count("resuming normal operations") == 2)
+
+
+def test_a_module_written_in_pieces(make_server, watch, only_event):
+    """Half a source may well be Python too; only a whole one is executed."""
+    # Each line but the last is a program that serves half of an answer.
+    text = (
+        "from mod_python import apache\n"
+        "def handler(req):\n"
+        "    req.write('%(v)s')\n"
+        "    req.write(' %(v)s')\n"
+        "    req.write(' %(v)s')\n"
+        "    return apache.OK\n"
+    )
+    conf = """
+        <Location /slow>
+            SetHandler mod_python
+            PythonHandler pieces
+            PythonPath "sys.path + ['@root@/htdocs']"
+        </Location>
+    """
+    files = {"pieces.py": text % {"v": "old"}, "slow": ""}
+    with make_server(Site(conf=conf, files=files)) as server:
+        watch(server)
+        answers = set()
+
+        def accept(answer):
+            answers.add(answer.text)
+            return (answer.status, answer.text) in ((200, "old old old"), (200, "new new new"))
+
+        with Load(server.port, "/slow", accept, clients=2) as load:
+            wait_for(lambda: answers)
+            with (server.htdocs / "pieces.py").open("w") as source:
+                for line in (text % {"v": "new"}).splitlines(True):
+                    source.write(line)
+                    source.flush()
+                    time.sleep(0.2)
+            wait_for(lambda: "new new new" in answers or load.failures)
+        assert load.failures == []
+
+
+FULL = """
+    import json
+    import resource
+    from mod_python import Session, apache, util
+
+    def limit(size):
+        # As on a full disk: a write beyond it fails, here with EFBIG. (httpd ignores SIGXFSZ.)
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
+
+    def session(req):
+        s = Session.Session(req)
+        if req.args:
+            s["text"] = req.args[:1] * int(req.args[1:])
+            limit(None if req.args[0] == "k" else 1000)
+            try:
+                s.save()
+            finally:
+                limit(None)
+        req.write(json.dumps([s.id(), s.get("text", "")]))
+        return apache.OK
+
+    def upload(req):
+        limit(100000)
+        try:
+            form = util.FieldStorage(req)
+        finally:
+            limit(None)
+        req.write(str(len(form["file"].file.read())))
+        return apache.OK
+
+    def handler(req):
+        return globals()[req.uri.rpartition("/")[2]](req)
+"""
+FULL_CONF = """
+    ErrorLog "|$/bin/cat >>@root@/logs/error.log"
+    <Location /full>
+        SetHandler mod_python
+        PythonHandler full
+        PythonPath "sys.path + ['@root@/htdocs']"
+        PythonOption mod_python.session.session_type FileSession
+        PythonOption mod_python.session.database_directory @root@/tmp
+        PythonOption mod_python.session.application_path /
+    </Location>
+"""
+
+
+def upload(port, size):
+    body = (
+        b"--x\r\nContent-Disposition: form-data; name=file; filename=big.bin\r\n\r\n"
+        + b"b" * size
+        + b"\r\n--x--\r\n"
+    )
+    headers = [("Content-Type", "multipart/form-data; boundary=x")]
+    return client.request(port, "/full/upload", "POST", headers=headers, body=body)
+
+
+def test_full_disk(make_server, watch, only_event):
+    full = Site(conf=FULL_CONF, files={"full.py": FULL, "full": ""})
+    with make_server(full) as server:
+        log = watch(server)
+
+        def visit(query="", sid=None):
+            headers = [("Cookie", f"pysid={sid}")] if sid else []
+            answer = client.get(server.port, f"/full/session?{query}", headers=headers)
+            assert answer.status == 200, server.said()
+            return json.loads(answer.text)
+
+        for size in (3000, 20000):
+            sid, _ = visit(f"k{size}")
+            for new in (3000, 20000):
+                log.expect(rf"Error while saving a session : .*{sid}(.|\n)*")
+                visit(f"z{new}", sid)
+                # The session of before, whole.
+                assert visit("", sid) == [sid, "k" * size]
+        log.wait_for(r"OSError: .*(Errno 27|File too large)", count=4)
+        assert not list(server.root.glob("tmp/mp_sess/.new-*"))
+
+        assert upload(server.port, 50000).text == "50000"
+        log.expect(r"OSError: .*File too large", "PythonHandler full")
+        assert upload(server.port, 500000).status == 500
+        assert upload(server.port, 50000).text == "50000"
+
+
+def test_port_taken(make_server, only_event):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        server = make_server(site(f"Listen 127.0.0.1:{port}"))
+        with pytest.raises(StartError) as error:
+            # Not `start`, which would take another port.
+            server._start(["-DFOREGROUND"], (), None)
+    said = str(error.value)
+    assert f"could not bind to address 127.0.0.1:{port}" in said
+    assert "Traceback" not in said
+    assert "MP0" not in said
