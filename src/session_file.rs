@@ -68,9 +68,15 @@ pub fn parse(file: &[u8]) -> (Cow<'_, [u8]>, Option<Layout>) {
         size: file.len().min(ROOM),
         repair: None,
     };
-    let first = match memchr::memchr(0, file) {
-        Some(end) if kind == Kind::Json => &file[..end],
-        _ => file,
+    let first = match kind {
+        Kind::Pickle => file,
+        Kind::Json => {
+            // No NUL follows a session that fills the room; the mark, or the start of it, may.
+            let (room, rest) = file.split_at(file.len().min(ROOM));
+            let is_marked = MARK.starts_with(&rest[..rest.len().min(MARK.len())]);
+            let first = if is_marked { room } else { file };
+            &first[..memchr::memchr(0, first).unwrap_or(first.len())]
+        }
     };
     let Some(second) = second_copy(file) else {
         // The save that wrote it was cut off, and has not touched the first copy.
@@ -275,6 +281,23 @@ mod tests {
     #[test]
     fn json_is_never_torn() {
         killed_anywhere(Kind::Json);
+    }
+
+    #[test]
+    fn a_session_that_fills_its_room_is_never_torn() {
+        for kind in [Kind::Pickle, Kind::Json] {
+            let filler = ROOM - session(kind, 0, 0).len();
+            let old = session(kind, 0, filler);
+            let new = session(kind, 1, 9);
+            let steps = 2 * new.len() + SECOND - ROOM;
+            for left in 0..steps {
+                let file = Fragile::new(&old);
+                assert_eq!(old.len(), ROOM);
+                assert!(!file.save(&new, left));
+                let found = as_read(kind, file.session());
+                assert!(found == old || found == new, "{kind:?} {left}");
+            }
+        }
     }
 
     #[test]
