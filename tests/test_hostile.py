@@ -86,6 +86,7 @@ HANDLER = r"""
     # What blocks, ends, or hands the work to others: no part of this test.
     SKIPPED = {
         "_global_lock", "_global_trylock", "_global_unlock", "internal_redirect",
+        "_process_lock", "_process_unlock",
         "__class__", "__dict__", "__reduce__", "__reduce_ex__", "__subclasshook__",
         "__init_subclass__", "__new__", "__getstate__", "__doc__", "__module__", "__dir__",
     }
