@@ -357,7 +357,8 @@ LIVES = {
     "keeps": (200, "alive", None),
     "no_builtins": (500, "", "NameError: name 'delattr' is not defined"),
     "other_builtins": (200, "", None),
-    "no_modules": (200, "", None),
+    # Whatever imports something next fails, CPython's own code too; the time decides when.
+    "no_modules": ((200, 500), "", None),
     "deletes_builtins": (200, "", None),
     "no_streams": (500, "", "ValueError: without streams"),
     "broken_streams": (500, "", "ValueError: with broken streams"),
@@ -379,8 +380,8 @@ def test_lives(server, log, name):
     # Twice: what is left behind must not hurt the next one either.
     for _ in range(2):
         answer = ask(server, name)
-        assert answer.status == status, answer
-        assert status == 500 or answer.text == text
+        assert answer.status in (status if isinstance(status, tuple) else (status,)), answer
+        assert answer.status == 500 or answer.text == text
     if message:
         log.wait_for(re.escape(message))
     assert works(server)
