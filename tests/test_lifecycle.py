@@ -234,7 +234,8 @@ def upload(port, size):
 
 
 def test_full_disk(make_server, watch, only_event):
-    full = Site(conf=FULL_CONF, files={"full.py": FULL, "full": ""})
+    env = {"TMPDIR": "@root@/tmp"}
+    full = Site(conf=FULL_CONF, files={"full.py": FULL, "full": ""}, env=env)
     with make_server(full) as server:
         log = watch(server)
 
@@ -255,8 +256,35 @@ def test_full_disk(make_server, watch, only_event):
         assert not list(server.root.glob("tmp/mp_sess/.new-*"))
 
         assert upload(server.port, 50000).text == "50000"
-        log.expect(r"OSError: .*File too large", "PythonHandler full")
+        said = r"OSError: \[Errno 27\] cannot keep the upload 'big.bin': File too large: '@root@/tmp'"
+        log.expect(server.substitute(said), "PythonHandler full")
         assert upload(server.port, 500000).status == 500
+        assert upload(server.port, 50000).text == "50000"
+
+
+def test_no_place_for_uploads(make_server, watch, only_event):
+    """Each way in which a directory for temporary files may be useless."""
+    env = {"TMPDIR": "@root@/tmp"}
+    full = Site(conf=FULL_CONF, files={"full.py": FULL, "full": ""}, env=env)
+    with make_server(full) as server:
+        log = watch(server)
+        assert upload(server.port, 50000).text == "50000"
+        place = server.root / "tmp"
+        log.expect("PythonHandler full", "cannot keep the upload 'big.bin'")
+        place.chmod(0o555)
+        assert upload(server.port, 50000).status == 500
+        log.wait_for(
+            rf"PermissionError: \[Errno 13\] cannot keep the upload 'big.bin': "
+            rf"Permission denied: '{place}"
+        )
+        place.chmod(0o777)
+        place.rename(server.root / "gone")
+        assert upload(server.port, 50000).status == 500
+        log.wait_for(
+            rf"FileNotFoundError: \[Errno 2\] cannot keep the upload 'big.bin': "
+            rf"No such file or directory: '{place}"
+        )
+        (server.root / "gone").rename(place)
         assert upload(server.port, 50000).text == "50000"
 
 

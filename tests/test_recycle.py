@@ -1,8 +1,10 @@
 """Children that are replaced: stuck handlers, PythonMaxRequests, PythonMaxMemory; stacks."""
 
+import json
 import os
 import re
 import signal
+import socket
 import threading
 import time
 
@@ -10,6 +12,7 @@ import pytest
 
 from pyhttpd import Site, client
 from pyhttpd.load import Load
+from pyhttpd.server import free_port
 
 HANDLERS = """
     import ctypes
@@ -39,6 +42,14 @@ HANDLERS = """
         while not os.path.exists("@root@/tmp/go"):
             time.sleep(0.01)
         req.write(" ended")
+        return apache.OK
+
+    def talks(conn):
+        conn.write(b"hello ")
+        open("@root@/tmp/talks", "w").close()
+        while not os.path.exists("@root@/tmp/go-on"):
+            time.sleep(0.01)
+        conn.write(b"goodbye")
         return apache.OK
 
     def grows(req):
@@ -198,12 +209,53 @@ def test_stacks_on_request(server, log, mpm):
         return sum(bool(re.search(pattern, line)) for line in log.messages()) >= 2
 
     wait_for(shown)
+    for path in paths:
+        log.wait_for(f"MP0702: Thread .*, GET {path}, PythonHandler choose")
     (server.root / "tmp/go").touch()
     for thread in threads:
         thread.join()
     assert done == ["begun ended"] * 2
     log.wait_for("notice: MP0706: the stacks of this child were asked for")
     assert server.children() >= begun
+
+
+def test_connection_handlers_have_no_limit_but_are_shown(make_server, watch, mpm):
+    if mpm != "event" and not SOAK:
+        pytest.skip("the MPM does not matter")
+    port = free_port()
+    talk = f"""
+        PythonRequestTimeout 0.1 0.1
+        PythonStatus On
+        PythonWedgeAction recycle
+        Listen 127.0.0.1:{port}
+        <VirtualHost 127.0.0.1:{port}>
+            PythonConnectionHandler handlers::talks
+        </VirtualHost>
+        <Location /status>
+            SetHandler python-status
+        </Location>
+    """
+    with make_server(Site(conf=conf(talk), files=FILES, children=1)) as server:
+        log = watch(server)
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as talking:
+            talking.sendall(b"hi")  # the system may not accept a silent one
+            wait_for((server.root / "tmp/talks").exists)
+            mine = talking.getsockname()[1]
+            title = f"connection from 127.0.0.1:{mine}"
+            if mpm != "prefork":
+                status = json.loads(client.get(server.port, "/status?json").text)
+                running = [r for r in status["running"] if r["request"] == title]
+                assert running, status["running"]
+                assert "handlers::talks" in running[0]["handler"]
+            for child in server.children():
+                os.kill(child, signal.SIGUSR2)
+            log.wait_for(f"MP0702: Thread .*, {title}, PythonConnectionHandler handlers::talks")
+            log.wait_for(r'MP0702:   File "\S+/handlers.py", line \d+ in talks')
+            (server.root / "tmp/go-on").touch()
+            received = b""
+            while more := talking.recv(100):
+                received += more
+        assert received == b"hello goodbye"
 
 
 def test_stacks_on_request_without_a_monitor(make_server, watch, mpm):

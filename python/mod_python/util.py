@@ -187,9 +187,18 @@ class _Parts:
         elif filename is None and self.field_callback:
             file = self.field_callback()
 
+        def write(data):
+            try:
+                return file.write(data)
+            except OSError as error:
+                raise _unwritten(error, file, filename or name) from error
+
         def end(content):
             if file is not None:
-                file.seek(0)
+                try:
+                    file.seek(0)  # what is still in its buffer is written now
+                except OSError as error:
+                    raise _unwritten(error, file, filename or name) from error
             if filename:
                 field = Field(name)
                 field.filename = filename
@@ -210,13 +219,31 @@ class _Parts:
                 field.headers.add(header, value)
             self.add(field)
 
-        return (None if file is None else file.write), end
+        return (None if file is None else write), end
 
 
 def _temporary_file(filename):
     import tempfile
 
-    return tempfile.TemporaryFile("w+b")
+    try:
+        return tempfile.TemporaryFile("w+b")
+    except OSError as error:
+        raise _unwritten(error, None, filename) from error
+
+
+def _unwritten(error, file, what):
+    """The error of an upload that could not be written, saying which one, where to, and why."""
+    import tempfile
+
+    place = error.filename or getattr(file, "name", None)
+    if not isinstance(place, (str, bytes)):
+        # A temporary file has no name, but a directory.
+        place = tempfile.tempdir
+    reason = error.strerror or str(error)
+    text = "cannot keep the upload %r: %s" % (what, reason)
+    if error.errno is None:
+        return OSError(text)
+    return OSError(error.errno, text, *([place] if place else []))
 
 
 class _Options(dict):

@@ -80,10 +80,6 @@ impl Function<'_> {
                 state.interpreter.replace(py, Some(interpreter));
                 let result = RequestState::object(state, py).map(|object| {
                     let result = (|| {
-                        let Some(function) = resolve(py, interpreter, &wanted, object.as_any())?
-                        else {
-                            return Ok(None);
-                        };
                         let mut all = vec![object.clone().into_any()];
                         all.extend(
                             arguments
@@ -100,9 +96,10 @@ impl Function<'_> {
                         };
                         let (result, _) =
                             timeout::limited(py, interpreter, &called, Some(&config), || {
-                                function.call1(all)
+                                let function = resolve(py, interpreter, &wanted, object.as_any())?;
+                                function.map(|function| function.call1(all)).transpose()
                             });
-                        result.and_then(|result| read(&result)).map(Some)
+                        result?.map(|result| read(&result)).transpose()
                     })();
                     let result = result.unwrap_or_else(|error| {
                         if let Some(callback) = callback::get(py, interpreter) {

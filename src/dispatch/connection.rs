@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use super::error::{report, Report};
 use super::interpreter_for::interpreter_for;
 use super::resolve::{resolve, Wanted};
-use super::{callback, child};
+use super::{callback, child, timeout};
 use crate::_apache::connobject::ConnObject;
 use crate::_apache::hlistobject::{self, HList};
 use crate::_apache::log_stream;
@@ -45,7 +45,14 @@ pub fn run(c: &Conn) -> Status {
     interpreter::enter_for(interpreter, state.subject(), |py| {
         let result = state.gate.during(py, || {
             Bound::new(py, ConnObject::new(state.clone())).map(|object| {
-                let result = call(py, interpreter, config, entry, &object);
+                let called = timeout::OfConnection {
+                    c,
+                    state,
+                    handler: entry.handler,
+                };
+                let result = timeout::unlimited(py, interpreter, &called, || {
+                    call(py, interpreter, config, entry, &object)
+                });
                 object.get().set_hlist(py, None);
                 result.unwrap_or_else(|error| failed(py, interpreter, c, config, entry, error))
             })

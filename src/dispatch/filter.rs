@@ -350,12 +350,12 @@ impl<'a> Run<'a> {
             now: self.r.request_time(),
             argument_name: "fltr",
         };
-        let Some(function) = resolve(py, self.interpreter, &wanted, filter.as_any())? else {
-            return Ok(());
-        };
+        let resolve = || resolve(py, self.interpreter, &wanted, filter.as_any());
         if child::is_for_pdb(settings) {
             if let Some(callback) = callback::get(py, self.interpreter) {
-                callback.call_method1("run_pdb", (function, filter))?;
+                if let Some(function) = resolve()? {
+                    callback.call_method1("run_pdb", (function, filter))?;
+                }
                 return Ok(());
             }
         }
@@ -368,7 +368,10 @@ impl<'a> Run<'a> {
         };
         let (result, _) =
             timeout::limited(py, self.interpreter, &called, Some(&self.config), || {
-                function.call1((filter,))
+                let function = resolve()?;
+                function
+                    .map(|function| function.call1((filter,)))
+                    .transpose()
             });
         result.map(|_| ())
     }

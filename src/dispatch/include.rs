@@ -102,7 +102,9 @@ fn execute(
                     };
                     let (result, _) =
                         timeout::limited(py, interpreter, &called, Some(&config), || {
-                            callback.call_method1("IncludeDispatch", arguments)
+                            callback
+                                .call_method1("IncludeDispatch", arguments)
+                                .map(Some)
                         });
                     let done = match result {
                         Ok(_) => true,

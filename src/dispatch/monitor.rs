@@ -266,6 +266,11 @@ fn watch_calls() -> Done {
                     shows_stacks = true;
                     format!("MP0703: {title}: is stuck in C code for {seconds:.1} s: RequestTimeout could not be raised in it")
                 }
+                Event::Waits => {
+                    is_stuck = true;
+                    shows_stacks = true;
+                    format!("MP0703: {title}: waits in the midst of an import or of logging for {seconds:.1} s: RequestTimeout could not be raised in it")
+                }
             };
             subject.log(py, log::Level::Err as i32, &message);
         },

@@ -182,29 +182,35 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
             now: self.r.request_time(),
             argument_name: "req",
         };
-        let result = resolve(self.py, self.interpreter, &wanted, object.as_any());
-        let result = match result {
-            Ok(None) => return Outcome::Skipped,
-            Ok(Some(handler)) if child::is_for_pdb(&settings) => {
-                self.under_pdb(&handler, object).map(Status)
+        let resolve = || resolve(self.py, self.interpreter, &wanted, object.as_any());
+        let result = if child::is_for_pdb(&settings) {
+            match resolve() {
+                Ok(Some(handler)) => self.under_pdb(&handler, object).map(|s| Some(Status(s))),
+                other => other.map(|_| None),
             }
-            Ok(Some(handler)) if calls_are_watched() => self.watched(entry, &handler, object),
-            Ok(Some(handler)) => self.status_of(handler.call1((object,))),
-            Err(error) => Err(error),
+        } else if calls_are_watched() {
+            self.watched(entry, resolve, object)
+        } else {
+            match resolve() {
+                Ok(Some(handler)) => self.status_of(handler.call1((object,))).map(Some),
+                other => other.map(|_| None),
+            }
         };
-        Outcome::Status(
-            result.unwrap_or_else(|error| self.report(entry, object, settings.debugs(), error)),
-        )
+        match result {
+            Ok(None) => Outcome::Skipped,
+            Ok(Some(status)) => Outcome::Status(status),
+            Err(error) => Outcome::Status(self.report(entry, object, settings.debugs(), error)),
+        }
     }
 
-    /// Calls the handler within its time, and counts the call.
+    /// Imports the handler and calls it within its time, and counts the call; `None` without a handler.
     #[cold]
     fn watched(
         &self,
         entry: &EntryRef<'_>,
-        handler: &Bound<'py, PyAny>,
+        resolve: impl FnOnce() -> PyResult<Option<Bound<'py, PyAny>>>,
         object: &Bound<'py, RequestObject>,
-    ) -> PyResult<Status> {
+    ) -> PyResult<Option<Status>> {
         let called = timeout::Called {
             r: self.r,
             state: self.state,
@@ -212,13 +218,18 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
             handler: entry.handler,
             phase: Some(self.phase),
         };
-        let call = || handler.call1((object,));
+        let call = || {
+            let handler = resolve()?;
+            handler.map(|handler| handler.call1((object,))).transpose()
+        };
         match timeout::limited(self.py, self.interpreter, &called, self.config, call) {
             (Err(error), true) => {
                 self.report(entry, object, false, error);
-                Ok(timeout::answer(self.r))
+                Ok(Some(timeout::answer(self.r)))
             }
-            (result, _) => self.status_of(result),
+            (Ok(None), _) => Ok(None),
+            (Ok(Some(value)), _) => status(&value).map(Some),
+            (Err(error), _) => self.status_of(Err(error)).map(Some),
         }
     }
 

@@ -13,7 +13,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyType};
 
-use super::callback;
+use super::{callback, timeout};
 use crate::_apache::{importing, text};
 use crate::interpreter::{GilCell, Interpreter};
 
@@ -320,7 +320,8 @@ fn load(
     wanted: &Wanted<'_>,
     argument: &Bound<'_, PyAny>,
 ) -> PyResult<Arc<Resolved>> {
-    let callback = callback::get(py, interpreter)
+    // Ours and short, and not to be had by halves.
+    let callback = timeout::shielded(py, interpreter, || callback::get(py, interpreter))
         .ok_or_else(|| PyRuntimeError::new_err("mod_python.apache could not be set up"))?;
     let (module_name, object) = split(wanted.handler);
     let object = object.unwrap_or(wanted.default.to_bytes());

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 
 use super::monitor;
-use super::status::counting::{self, What};
-use crate::_apache::request_config::RequestState;
+use super::status::counting::{self, Of, What};
+use crate::_apache::request_config::{ConnState, RequestState};
 use crate::_apache::request_timeout;
 use crate::config::phase::Phase;
 use crate::config::{calls_are_watched, has_timeouts, DirConfig};
-use crate::httpd::{conn, log, Request, Status};
+use crate::httpd::{conn, log, Conn, Request, Status};
 use crate::interpreter::watch::{self, Limit, Subject};
 use crate::interpreter::Interpreter;
 
@@ -52,7 +52,8 @@ impl Subject for Called<'_> {
     }
 }
 
-/// Runs `body`, which calls the Python code, within PythonRequestTimeout, and counts it.
+/// Runs `body`, which imports and calls the Python code, within PythonRequestTimeout, and counts it unless
+/// there was nothing to call.
 ///
 /// The second part of the result says whether it failed because its time was over.
 #[inline]
@@ -61,8 +62,8 @@ pub fn limited<R>(
     interpreter: &'static Interpreter,
     called: &Called<'_>,
     config: Option<&DirConfig<'_>>,
-    body: impl FnOnce() -> PyResult<R>,
-) -> (PyResult<R>, bool) {
+    body: impl FnOnce() -> PyResult<Option<R>>,
+) -> (PyResult<Option<R>>, bool) {
     if !calls_are_watched() {
         return (body(), false);
     }
@@ -75,18 +76,20 @@ fn run<R>(
     interpreter: &'static Interpreter,
     called: &Called<'_>,
     config: Option<&DirConfig<'_>>,
-    body: impl FnOnce() -> PyResult<R>,
-) -> (PyResult<R>, bool) {
+    body: impl FnOnce() -> PyResult<Option<R>>,
+) -> (PyResult<Option<R>>, bool) {
     let what = What {
-        r: called.r,
+        of: Of::Request(called.r),
         phase: called.phase,
         directive: called.what.to_bytes(),
         handler: called.handler.to_bytes(),
     };
     let counted = counting::begin(py, &what);
     let (result, is_over) = watched(py, interpreter, called, config, body);
-    if let Some(counted) = counted {
-        counted.end(py, &what, &result, is_over);
+    match (counted, &result) {
+        (Some(counted), Ok(None)) => counted.forget(),
+        (Some(counted), _) => counted.end(py, &what, result.as_ref().err(), is_over),
+        (None, _) => {}
     }
     (result, is_over)
 }
@@ -96,8 +99,8 @@ fn watched<R>(
     interpreter: &'static Interpreter,
     called: &Called<'_>,
     config: Option<&DirConfig<'_>>,
-    body: impl FnOnce() -> PyResult<R>,
-) -> (PyResult<R>, bool) {
+    body: impl FnOnce() -> PyResult<Option<R>>,
+) -> (PyResult<Option<R>>, bool) {
     if called.phase == Some(Phase::Cleanup) {
         return (watch::shielded(py, interpreter, body), false);
     }
@@ -118,6 +121,57 @@ fn watched<R>(
         Err(error) => was_raised || error.is_instance(py, &request_timeout::class(py)),
     };
     (result, is_over)
+}
+
+/// A connection handler that is called.
+pub struct OfConnection<'a> {
+    pub c: &'a Conn,
+    pub state: &'a ConnState,
+    pub handler: &'a CStr,
+}
+
+impl Subject for OfConnection<'_> {
+    fn log(&self, _py: Python<'_>, level: c_int, message: &str) {
+        log::server(Some(self.c.base_server()), level, message.as_bytes());
+    }
+
+    fn title(&self, _py: Python<'_>) -> String {
+        format!(
+            "{}, PythonConnectionHandler {}",
+            counting::connection_line(self.c),
+            self.handler.to_string_lossy()
+        )
+    }
+
+    fn is_in_httpd(&self, py: Python<'_>) -> bool {
+        self.state.gate.is_detached(py)
+    }
+}
+
+/// Runs `body`, which calls a connection handler, and counts it. It has no time limit: its protocol may well
+/// keep a connection for days.
+#[inline]
+pub fn unlimited<R>(
+    py: Python<'_>,
+    interpreter: &'static Interpreter,
+    called: &OfConnection<'_>,
+    body: impl FnOnce() -> PyResult<R>,
+) -> PyResult<R> {
+    if !calls_are_watched() {
+        return body();
+    }
+    let what = What {
+        of: Of::Connection(called.c),
+        phase: Some(Phase::Connection),
+        directive: b"PythonConnectionHandler",
+        handler: called.handler.to_bytes(),
+    };
+    let counted = counting::begin(py, &what);
+    let (result, _) = watch::during(py, interpreter, None, called, body);
+    if let Some(counted) = counted {
+        counted.end(py, &what, result.as_ref().err(), false);
+    }
+    result
 }
 
 /// Runs `body` out of the exception's reach: what cleans up must not be cut short.

@@ -4,6 +4,10 @@
 //! innermost call of a thread, while that call is on the thread's list; before a call leaves the list, an
 //! exception that was set and not raised yet is taken back. No Python code of ours runs between the
 //! handler's last instruction and that moment, so the exception meets the handler or nobody.
+//!
+//! It is set only where the code that it will meet can stand it. CPython raises it at the next call or jump of
+//! the innermost frame, and some code, Python's import system above all, would be left there with a lock that
+//! nobody releases. Such frames are waited for. (interpreter/delicate.rs)
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_ulong};
@@ -15,7 +19,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::alarm::{self, NEVER};
-use super::{GilCell, Interpreter};
+use super::{delicate, GilCell, Interpreter};
 
 extern "C" {
     fn PyThread_get_thread_ident() -> c_ulong;
@@ -39,7 +43,7 @@ pub trait Subject {
     fn is_in_httpd(&self, py: Python<'_>) -> bool;
 }
 
-/// When to try again where a cleanup runs, in milliseconds.
+/// When to try again where the exception must not be set now, in milliseconds.
 const SHIELDED: u64 = 50;
 
 /// What became of a call that is over its time.
@@ -51,6 +55,8 @@ pub enum Event {
     Again,
     /// It was set a whole grace ago and could not be raised: the thread runs no Python code.
     Stuck,
+    /// For a whole grace it could not be set: the thread waits for another one's import, or the like.
+    Waits,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +70,8 @@ enum Stage {
 
 struct Call {
     interpreter: &'static Interpreter,
+    /// The thread's state for it.
+    state: *mut ffi::PyThreadState,
     /// `None` for one that must not be hit: a cleanup.
     subject: Option<*const dyn Subject>,
     limit: Limit,
@@ -75,12 +83,19 @@ struct Call {
     pending: bool,
     /// It was raised inside this call.
     delivered: bool,
+    /// It was set because this call is over its time.
+    is_told: bool,
 }
 
-// SAFETY: the subject is only used under the GIL, while its call is on the list.
+// SAFETY: state and subject are only used under the GIL, while its call is on the list.
 unsafe impl Send for Call {}
 
 impl Call {
+    /// Whether its time and the grace after it are over.
+    fn is_late(&self, now: u64) -> bool {
+        now.saturating_sub(self.began) >= self.limit.time.saturating_add(self.limit.grace)
+    }
+
     /// For a call that is over its time.
     fn set_stuck(&mut self, is_stuck: bool) {
         if (self.stage == Stage::Stuck) == is_stuck {
@@ -164,8 +179,8 @@ fn register() -> &'static Watch {
 
 /// Runs `body`, which calls Python code in the interpreter this thread is in, under a time limit.
 ///
-/// Tells also whether the exception was raised inside. Without a limit of its own a call counts all
-/// the same where it is part of one that has one.
+/// Tells also whether the exception was raised inside. A call without a limit is on the list too: it has a
+/// name, and may be part of one that has a limit.
 pub fn during<R>(
     py: Python<'_>,
     interpreter: &'static Interpreter,
@@ -173,12 +188,7 @@ pub fn during<R>(
     subject: &dyn Subject,
     body: impl FnOnce() -> R,
 ) -> (R, bool) {
-    let watch = match (MINE.get(), limit) {
-        (Some(watch), Some(_)) => watch,
-        (None, Some(_)) => register(),
-        (Some(watch), None) if watch.is_busy(py) => watch,
-        _ => return (body(), false),
-    };
+    let watch = MINE.get().unwrap_or_else(register);
     // SAFETY: the pointer is used only while the call is on the list, that is until this function ends.
     let subject = unsafe { std::mem::transmute::<&dyn Subject, *const dyn Subject>(subject) };
     let ended = watch.begin(py, interpreter, limit, Some(subject));
@@ -262,6 +272,8 @@ impl Watch {
         let next = limit.map_or(NEVER, |limit| began.saturating_add(limit.time));
         let call = Call {
             interpreter,
+            // SAFETY: attached, as `py` says.
+            state: unsafe { ffi::PyThreadState_Get() },
             subject,
             limit: limit.unwrap_or(Limit {
                 time: NEVER,
@@ -272,6 +284,7 @@ impl Watch {
             stage: Stage::Running,
             pending: false,
             delivered: false,
+            is_told: false,
         };
         let take_back = self.with(py, |calls| {
             let mut take_back = false;
@@ -347,6 +360,9 @@ impl Watch {
         report: &mut dyn FnMut(Event, &dyn Subject, u64),
     ) {
         let mut events: Vec<(Event, *const dyn Subject, u64)> = Vec::new();
+        let state = self.with(py, |calls| calls.last().map(|top| top.state));
+        // SAFETY: the state of a call on the list, whose thread is inside of it.
+        let is_delicate = state.is_some_and(|state| unsafe { delicate::is_at_work(py, state) });
         let raise = self.with(py, |calls| {
             let Some(top) = calls.last() else {
                 return false;
@@ -356,25 +372,34 @@ impl Watch {
             let (is_shield, pending) = (top.subject.is_none(), top.pending);
             let mut raise = false;
             for call in calls.iter_mut().filter(|call| call.next <= now) {
-                let again = call.stage != Stage::Running;
                 if is_shield {
                     call.next = now.saturating_add(SHIELDED);
                     continue;
                 }
-                call.next = now.saturating_add(call.limit.grace.max(1));
-                let event = if !again {
-                    call.stage = Stage::Over;
-                    raise = true;
-                    Event::Raised
-                } else if !pending {
-                    call.set_stuck(false);
-                    raise = true;
-                    Event::Again
-                } else if in_httpd || call.stage == Stage::Stuck {
-                    continue;
-                } else {
+                let event = if is_delicate && !pending {
+                    call.next = now.saturating_add(SHIELDED);
+                    if call.stage == Stage::Stuck || !call.is_late(now) {
+                        continue;
+                    }
                     call.set_stuck(true);
-                    Event::Stuck
+                    Event::Waits
+                } else {
+                    call.next = now.saturating_add(call.limit.grace.max(1));
+                    if pending && call.is_told {
+                        if in_httpd || call.stage == Stage::Stuck {
+                            continue;
+                        }
+                        call.set_stuck(true);
+                        Event::Stuck
+                    } else {
+                        call.set_stuck(false);
+                        call.stage = Stage::Over;
+                        raise = true;
+                        match std::mem::replace(&mut call.is_told, true) {
+                            false => Event::Raised,
+                            true => Event::Again,
+                        }
+                    }
                 };
                 if let Some(subject) = call.subject {
                     events.push((event, subject, now.saturating_sub(call.began)));

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use super::table::{self, Child, BUCKETS, KINDS, THREADS};
 use crate::_apache::{errors, importing};
 use crate::config::phase::Phase;
-use crate::httpd::{log, mpm, Request};
+use crate::httpd::{log, mpm, Conn, Request};
 use crate::interpreter::registry;
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
@@ -87,9 +87,16 @@ pub fn entered(_py: Python<'_>) {
     }
 }
 
+/// What Python code is called for.
+#[derive(Clone, Copy)]
+pub enum Of<'a> {
+    Request(&'a Request),
+    Connection(&'a Conn),
+}
+
 /// What is called.
 pub struct What<'a> {
-    pub r: &'a Request,
+    pub of: Of<'a>,
     /// `None` for filters and the like.
     pub phase: Option<Phase>,
     pub directive: &'a [u8],
@@ -116,7 +123,7 @@ pub fn begin(_py: Python<'_>, what: &What<'_>) -> Option<Counted> {
         .get(row)
         .filter(|entry| entry.began.load(Ordering::Relaxed) == 0);
     if let Some(entry) = entry {
-        entry.request.set(&line(what.r));
+        entry.request.set(&line(what.of));
         entry
             .handler
             .set(&[what.directive, b" ", what.handler].concat());
@@ -135,21 +142,38 @@ fn now() -> u64 {
     now.map_or(1, |now| u64::try_from(now.as_micros()).unwrap_or(u64::MAX))
 }
 
+/// `connection from 127.0.0.1:80`
+pub fn connection_line(c: &Conn) -> String {
+    let (address, port) = c.client_addr();
+    format!("connection from {address}:{port}")
+}
+
 /// `GET /path`, without the query, which may hold secrets.
-fn line(r: &Request) -> Vec<u8> {
+fn line(of: Of<'_>) -> Vec<u8> {
+    let r = match of {
+        Of::Request(r) => r,
+        Of::Connection(c) => return connection_line(c).into_bytes(),
+    };
     let text = |text: Option<&std::ffi::CStr>| text.unwrap_or_default().to_bytes().to_vec();
     [text(r.method()), text(r.uri())].join(&b' ')
 }
 
 impl Counted {
+    /// There was nothing to call.
+    pub fn forget(self) {
+        if let Some(entry) = self.row.and_then(|row| self.child.running.get(row)) {
+            entry.began.store(0, Ordering::Release);
+        }
+    }
+
     /// The call has ended.
-    pub fn end<R>(self, py: Python<'_>, what: &What<'_>, result: &PyResult<R>, is_over: bool) {
+    pub fn end(self, py: Python<'_>, what: &What<'_>, error: Option<&PyErr>, is_over: bool) {
         let child = self.child;
         let took = micros(self.began);
         let counters = &child.counters;
         let kind = what.phase.map_or(KINDS - 1, |phase| phase as usize);
         add(&counters.calls[kind], 1);
-        if let Err(error) = result {
+        if let Some(error) = error {
             if !error.is_instance(py, errors::server_return(py)) {
                 add(&counters.errors, 1);
             }
@@ -161,7 +185,7 @@ impl Counted {
             let bucket = BUCKETS.partition_point(|end| *end < took);
             add(&counters.buckets[bucket], 1);
             add(&counters.micros, took);
-            if what.r.is_initial() {
+            if matches!(what.of, Of::Request(r) if r.is_initial()) {
                 add(&counters.requests, 1);
             }
             self.note_slow(what, took);
@@ -181,9 +205,7 @@ impl Counted {
             .interpreters
             .store(registry::distinct().len() as u64, Ordering::Relaxed);
         child.reloads.store(importing::reloads(), Ordering::Relaxed);
-        if let Some(entry) = self.row.and_then(|row| child.running.get(row)) {
-            entry.began.store(0, Ordering::Release);
-        }
+        self.forget();
     }
 
     fn note_slow(&self, what: &What<'_>, took: u64) {
@@ -196,7 +218,7 @@ impl Counted {
         else {
             return;
         };
-        entry.request.set(&line(what.r));
+        entry.request.set(&line(what.of));
         entry.handler.set(what.handler);
         entry
             .began

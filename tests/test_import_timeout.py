@@ -1,0 +1,253 @@
+"""PythonRequestTimeout and what a request imports: a module that hangs takes nobody with it."""
+
+import os
+import threading
+
+import pytest
+
+from pyhttpd import Site, client
+
+pytestmark = pytest.mark.every_python
+SOAK = bool(os.environ.get("MOD_PYTHON_SOAK"))
+
+
+@pytest.fixture(autouse=True)
+def only_event(mpm):
+    if mpm != "event" and not SOAK:
+        pytest.skip("does not depend on the MPM, but for the number of threads")
+
+
+# Hangs until somebody makes the file.
+HANGS = """
+    import os
+    while not os.path.exists("@root@/tmp/go-%s"):
+        pass
+"""
+HANDLER = """
+    from mod_python import apache
+
+    def handler(req):
+        req.write("imported")
+        return apache.OK
+
+    def outputfilter(fltr):
+        text = fltr.read()
+        while text:
+            fltr.write(text)
+            text = fltr.read()
+        if text is None:
+            fltr.write("filtered")
+            fltr.close()
+
+    def check_password(req, user, password):
+        return True
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [b"imported"]
+
+    class Page:
+        def __init__(self, req):
+            self.req = req
+        def handler(self, req):
+            req.write("imported")
+            return apache.OK
+"""
+SLEEPS = """
+    import os, time
+    if not os.path.exists("@root@/tmp/go-slept"):
+        open("@root@/tmp/go-slept", "w").close()
+        time.sleep(0.7)
+"""
+PLAIN = HANDLER.replace("imported", "plain")
+
+
+def dedent(*parts):
+    import textwrap
+
+    return "".join(textwrap.dedent(part) for part in parts)
+
+
+def place(name, *lines, handler=None):
+    own = ["SetHandler mod_python", f"PythonHandler {handler}"] if handler else []
+    return "\n".join([f"<Location /{name}>", *own, *lines, "</Location>"])
+
+
+LIMIT = "PythonRequestTimeout 0.1 0.2"
+SITE = Site(
+    conf="\n".join(
+        [
+            "PythonPath \"sys.path + ['@root@/htdocs']\"",
+            LIMIT,
+            place("plain", handler="plain"),
+            place("module", handler="hanging_module"),
+            place("sub", "PythonInterpreter other", handler="hanging_sub"),
+            place("package", handler="package.hanging"),
+            place("imports", handler="importer"),
+            place("method", handler="hanging_method::Page.handler"),
+            place("many", handler="hanging_many"),
+            place("crowd", "PythonRequestTimeout 0.1 60", handler="hanging_crowd"),
+            place("slept", handler="sleeping"),
+            place("reloaded", handler="reloaded"),
+            place(
+                "wsgi",
+                "PythonOption mod_python.wsgi.application hanging_wsgi",
+                handler="mod_python.wsgi",
+            ),
+            place("filter", "SetOutputFilter HANG", handler="plain"),
+            "PythonOutputFilter hanging_filter HANG",
+            place(
+                "auth",
+                "AuthType Basic",
+                "AuthName x",
+                "AuthBasicProvider python",
+                "PythonAuthnProvider hanging_auth",
+                "Require valid-user",
+                handler="plain",
+            ),
+            "<Directory @root@/htdocs/publish>\nSetHandler mod_python",
+            "PythonHandler mod_python.publisher\n</Directory>",
+            "<Directory @root@/htdocs/psp>\nSetHandler mod_python",
+            "PythonHandler mod_python.psp\n</Directory>",
+            "<Directory @root@/htdocs/ssi>\nOptions +Includes",
+            "SetOutputFilter INCLUDES\n</Directory>",
+        ]
+    ),
+    files={
+        "plain.py": PLAIN,
+        **{
+            f"hanging_{name}.py": dedent(HANGS % name, HANDLER)
+            for name in ("module", "sub", "method", "many", "crowd", "wsgi", "filter", "auth")
+        },
+        "package/__init__.py": "",
+        "package/hanging.py": dedent(HANGS % "package", HANDLER),
+        "importer.py": dedent("import json\nimport hanging_imported\n", HANDLER),
+        "hanging_imported.py": HANGS % "imports",
+        "sleeping.py": dedent(SLEEPS, HANDLER),
+        "reloaded.py": HANDLER,
+        "publish/index.py": dedent(HANGS % "publish", "def index():\n    return 'imported'\n"),
+        "psp/page.psp": dedent("<%\nimport hanging_psp\n%>imported\n"),
+        "hanging_psp.py": HANGS % "psp",
+        "ssi/page.html": '<!--#python exec="import hanging_ssi" -->imported\n',
+        "hanging_ssi.py": HANGS % "ssi",
+    },
+)
+OVER = r"MP0701: GET \S+, \S+ \S+: over PythonRequestTimeout after \d+\.\d s"
+TRACEBACK = r"(RequestTimeout: the handler has run longer|Traceback|File \"|^error: \S+ \S+:)"
+
+
+def let_go(server, name):
+    (server.root / f"tmp/go-{name}").touch()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["module", "sub", "package", "imports", "method", "wsgi", "publish/index", "psp/page.psp"],
+)
+def test_hanging_import_ends(get, server, log, path):
+    log.expect(OVER, TRACEBACK)
+    name = path.partition("/")[0]
+    for _ in range(2):
+        answer = get("/" + path)
+        assert answer.status == 504, answer.text
+    log.wait_for(r'MP0702:   File "\S+", line \d+ in <module>')
+    assert get("/plain").text == "plain"
+    let_go(server, name)
+    answer = get("/" + path)
+    assert (answer.status, answer.text.strip()) == (200, "imported")
+
+
+def test_filter(get, server, log):
+    log.expect(OVER, TRACEBACK)
+    log.allow("goes on after RequestTimeout")  # in the handler, whose output it filters
+    assert get("/filter").status == 504
+    let_go(server, "filter")
+    assert get("/filter").text == "plainfiltered"
+
+
+def test_access_control(get, server, log):
+    """httpd has one answer for a provider that fails."""
+    log.expect(OVER, TRACEBACK)
+    headers = [("Authorization", "Basic eDp5")]
+    assert get("/auth", headers=headers).status == 500
+    let_go(server, "auth")
+    assert get("/auth", headers=headers).text == "plain"
+
+
+def test_include(get, server, log):
+    """The page has mod_include's words in the place of the tag."""
+    log.expect(OVER, TRACEBACK)
+    answer = get("/ssi/page.html")
+    assert "[an error occurred while processing this directive]" in answer.text
+    assert answer.text.endswith("imported\n")
+    let_go(server, "ssi")
+    assert get("/ssi/page.html").text == "imported\n"
+
+
+def test_import_that_sleeps(get, log):
+    """The exception comes when C code returns."""
+    log.expect(OVER, TRACEBACK, "MP0703: GET /slept, PythonHandler sleeping: is stuck in C code")
+    assert get("/slept").status == 504
+    assert get("/slept").text == "imported"
+
+
+def together(server, count, path):
+    """The answers to so many requests at the same time."""
+    answers = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(client.get(server.port, path)))
+        for _ in range(count)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == count
+    return [(answer.status, answer.text) for answer in answers]
+
+
+def test_others_that_wait_for_the_import(server, log, mpm):
+    """Each imports when it is its turn: nobody is left behind with a lock that its owner forgot."""
+    if mpm == "prefork":
+        pytest.skip("one thread a child")
+    log.expect(OVER, TRACEBACK)
+    log.allow("MP0703: GET /many, .* waits in the midst of an import")
+    for _ in range(10 if SOAK else 1):
+        statuses = [status for status, _ in together(server, 5, "/many")]
+        assert statuses == [504] * 5
+    let_go(server, "many")
+    assert together(server, 6, "/many") == [(200, "imported")] * 6
+
+
+def test_waiting_for_an_import_is_no_crime(server, log, mpm):
+    """Those who wait for it get it, however long that took."""
+    if mpm == "prefork":
+        pytest.skip("one thread a child")
+    log.allow(OVER, TRACEBACK)
+    timer = threading.Timer(0.1, let_go, (server, "crowd"))
+    timer.start()
+    statuses = {status for status, _ in together(server, 6, "/crowd")}
+    timer.join()
+    assert statuses <= {200, 504}
+    assert together(server, 6, "/crowd") == [(200, "imported")] * 6
+
+
+def test_hanging_reload(get, server, log):
+    """The old module serves until the new one is whole."""
+    assert get("/reloaded").text == "imported"
+    log.expect(OVER, TRACEBACK)
+    old = server.htdocs / "reloaded.py"
+    new = old.with_suffix(".new")
+    text = dedent(HANGS % "reloaded", HANDLER.replace("imported", "new"))
+    new.write_text(server.substitute(text))
+    new.chmod(0o644)
+    new.replace(old)
+    seen = set()
+    while 504 not in seen:
+        answer = get("/reloaded")
+        seen.add(answer.status)
+        assert answer.status == 504 or answer.text == "imported"
+    let_go(server, "reloaded")
+    while answer.text != "new":
+        answer = get("/reloaded")
+        assert answer.status == 504 or answer.text in ("imported", "new")
