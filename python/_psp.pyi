@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 _Path = str | os.PathLike[str]
-_Stamp = tuple[int, int]  # modification time in nanoseconds, size in bytes
+_Stamp = tuple[int, int, int]  # modification time in nanoseconds, size in bytes, inode
 
 def parse(filename: _Path, dir: _Path | None = None, /) -> str: ...
 def parsestring(text: str | bytes, /) -> str: ...

@@ -1,10 +1,9 @@
-"""The life of a server: graceful-stop, replaced children, log rotation, deployment, a full disk."""
+"""The life of a server: graceful-stop, replaced children, log rotation, a full disk."""
 
 import json
 import os
 import signal
 import socket
-import time
 
 import pytest
 from test_recycle import alive, wait_for
@@ -136,44 +135,6 @@ def test_log_to_a_program(make_server, only_event):
             if word == "one":
                 os.kill(server.process.pid, signal.SIGUSR1)
                 wait_for(lambda: said().count("resuming normal operations") == 2)
-
-
-def test_a_module_written_in_pieces(make_server, watch, only_event):
-    """Half a source may well be Python too; only a whole one is executed."""
-    # Each line but the last is a program that serves half of an answer.
-    text = (
-        "from mod_python import apache\n"
-        "def handler(req):\n"
-        "    req.write('%(v)s')\n"
-        "    req.write(' %(v)s')\n"
-        "    req.write(' %(v)s')\n"
-        "    return apache.OK\n"
-    )
-    conf = """
-        <Location /slow>
-            SetHandler mod_python
-            PythonHandler pieces
-            PythonPath "sys.path + ['@root@/htdocs']"
-        </Location>
-    """
-    files = {"pieces.py": text % {"v": "old"}, "slow": ""}
-    with make_server(Site(conf=conf, files=files)) as server:
-        watch(server)
-        answers = set()
-
-        def accept(answer):
-            answers.add(answer.text)
-            return (answer.status, answer.text) in ((200, "old old old"), (200, "new new new"))
-
-        with Load(server.port, "/slow", accept, clients=2) as load:
-            wait_for(lambda: answers)
-            with (server.htdocs / "pieces.py").open("w") as source:
-                for line in (text % {"v": "new"}).splitlines(True):
-                    source.write(line)
-                    source.flush()
-                    time.sleep(0.2)
-            wait_for(lambda: "new new new" in answers or load.failures)
-        assert load.failures == []
 
 
 FULL = """

@@ -470,7 +470,7 @@ answer = [
 
 def test_stamps(ask, write):
     path = write("psp/stamp.psp", "four")
-    assert ask(f"answer = _psp.stamp({str(path)!r})") == [_clock[0] * 10**9, 4]
+    assert ask(f"answer = _psp.stamp({str(path)!r})") == [_clock[0] * 10**9, 4, path.stat().st_ino]
     assert ask(f"answer = [_psp.stamp({str(path.parent)!r}), _psp.stamp('/nowhere')]") == [
         None,
         None,

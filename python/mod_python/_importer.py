@@ -18,15 +18,16 @@ from importlib.machinery import ExtensionFileLoader, PathFinder
 
 import _apache
 
+from mod_python._sources import CHANGED, CURRENT, Sources, stamp
+
 # Files older than this are as they were when this interpreter imported them.
 _begun = time.time_ns()
 
-# What the file of a module was like before it was executed: name -> (mtime in ns, size, inode).
-_stamps = {}
+# What the file of a module was like before it was executed: name -> Sources.
+_sources = {}
 
-# Seconds that a changed file is left alone: whoever copies it over the old one may not be done, and
-# half a source may well be a program.
-_SETTLED = 0.5
+# As a stamp: look again, whatever the file is like.
+_NO_STAMP = (0, 0, 0)
 
 # Modules that are being executed again: module -> the contents they had before.
 _reloading = {}
@@ -80,7 +81,7 @@ def load(module_name, directory, autoreload=1, log=0):
 
     Returns (module, key in sys.modules, contents, stamp): the contents are those to be used now,
     the stamp, (mtime in ns, size, inode), is of the file they were made from, or zeros where there
-    is none. Raises what the import raises.
+    is none, or where it may have been half a file. Raises what the import raises.
     """
     key = _key(module_name, directory) if directory else module_name
     if key not in sys.modules:
@@ -89,9 +90,15 @@ def load(module_name, directory, autoreload=1, log=0):
         module = _known(key)
         if autoreload:
             _refresh(module, key, log)
+    sources = _sources.get(key)
+    known = sources.files[0][1] if sources is not None and sources.whole else _NO_STAMP
+    return module, key, contents(module), known
+
+
+def contents(module):
+    """The contents of a module to be used now: the old ones while it is executed again."""
     with _reloading_lock:
-        contents = _reloading.get(module) or module.__dict__
-    return module, key, contents, _stamps.get(key) or (0, 0, 0)
+        return _reloading.get(module) or module.__dict__
 
 
 def _key(module_name, directory):
@@ -150,14 +157,18 @@ def _first(name, log=0, path=None):
     except (ImportError, AttributeError, ValueError):
         # The import says what is wrong.
         spec = None
-    if spec is not None and spec.has_location:
+    sources = None
+    now = stamp(spec.origin) if spec is not None and spec.has_location else None
+    if now is not None:
         # Another thread may be importing it right now: what it saw counts.
-        _stamps.setdefault(name, _stamp(spec.origin))
+        sources = _sources.setdefault(name, Sources([(spec.origin, now)]))
     try:
         module = importlib.import_module(name)
     except BaseException:
-        _stamps.pop(name, None)
+        _sources.pop(name, None)
         raise
+    if sources is not None:
+        sources.look()
     module.__mtime__ = module_mtime(module)
     return module
 
@@ -169,30 +180,42 @@ def _known(name):
 
 def _refresh(module, name, log=0, path=None):
     """Execute a module's file again when it has changed."""
-    stamp = _stamp(getattr(module, "__file__", None))
+    file = getattr(module, "__file__", None)
+    now = None if file is None else stamp(file)
     module.__mtime_check__ = time.time()
-    if stamp is None:
+    if now is None:
         # Built in, or deleted.
         return
-    # Imported by somebody else, it is as new as its file where that is older than this interpreter.
-    if stamp[0] < _begun:
-        known = _stamps.setdefault(name, stamp)
-    else:
-        known = _stamps.get(name)
-    if stamp == known or _may_be_unfinished(module.__file__, stamp, known):
+    known = _sources.get(name)
+    if known is None and now[0] < _begun:
+        # Imported by somebody else, it is as new as its file: that is older than this interpreter.
+        known = _sources.setdefault(name, Sources([(file, now)]))
+    if known is not None and known.look() != CHANGED:
         return
+    new = Sources([(file, now)])
     with _reloading_lock:
-        if module in _reloading:
+        if module in _reloading or _sources.get(name) is not known:
             # By another thread; or by this one, and the module asks for itself.
             return
         _reloading[module] = module.__dict__
     try:
         _note(log, name, path)
-        _execute(module, stamp)
-        _stamps[name] = stamp
+        code = error = None
+        try:
+            code = _code(module)
+        except Exception as raised:
+            error = raised
+        if new.look() != CURRENT and known is not None and known.whole:
+            # Somebody began to write the file while it was read.
+            return
+        if error is not None:
+            raise error
+        if code is not None:
+            _execute(module, code)
+        _sources[name] = new
         module.__mtime__ = module_mtime(module)
         if known is not None:
-            _remove_racy_bytecode(module, known, stamp)
+            _remove_racy_bytecode(module, known.files[0][1], now)
     except BaseException:
         # Look again at the next request, not in a second.
         module.__mtime_check__ = 0
@@ -203,28 +226,19 @@ def _refresh(module, name, log=0, path=None):
         _apache._modules_changed()
 
 
-def _may_be_unfinished(file, stamp, known):
-    """Whether the file was written so recently, in place, that its writer may go on."""
-    if known is None or stamp[2] != known[2]:
-        return False  # renamed to its place, and so whole
-    return 0 <= time.time_ns() - stamp[0] < _SETTLED * 10**9
-
-
-def _execute(module, stamp):
-    """Execute a module's file for new contents; when that fails the old ones stay."""
+def _code(module):
+    """The code of a module's file as it is now; None for one in C, of which there is but one."""
     spec = getattr(module, "__spec__", None)
     loader = getattr(spec, "loader", None)
     if hasattr(loader, "source_to_code") and hasattr(loader, "get_filename"):
         # From the source: a byte code file is trusted by seconds, and a second is long.
         file = loader.get_filename(spec.name)
-        code = loader.source_to_code(loader.get_data(file), file)
-    elif hasattr(loader, "get_code"):
-        code = loader.get_code(spec.name)
-    else:
-        code = None
-    if code is None:
-        # A module in C: there is but one of it in a process.
-        return
+        return loader.source_to_code(loader.get_data(file), file)
+    return loader.get_code(spec.name) if hasattr(loader, "get_code") else None
+
+
+def _execute(module, code):
+    """Execute a module's code for new contents; when that fails the old ones stay."""
     old = module.__dict__
     new = dict(old)
     _apache._set_contents(module, new)
@@ -242,17 +256,6 @@ def _remove_racy_bytecode(module, old, new):
             os.unlink(importlib.util.cache_from_source(module.__file__))
         except (OSError, NotImplementedError):
             pass
-
-
-def _stamp(file):
-    """What changes when a file does: (mtime in ns, size, inode), or None without a file."""
-    if file is None:
-        return None
-    try:
-        facts = os.stat(file)
-    except OSError:
-        return None
-    return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
 def _forget_listings():

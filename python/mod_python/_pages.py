@@ -1,5 +1,9 @@
-"""The pages of the publisher: files executed into modules of their own, reloaded on change."""
+"""The pages of the publisher: files executed into modules of their own, reloaded on change.
 
+A page is executed by one request; the others go on with the page of before, if there is one.
+"""
+
+import os
 import re
 import threading
 from types import FunctionType, ModuleType
@@ -7,8 +11,15 @@ from types import FunctionType, ModuleType
 import _apache
 
 from mod_python import _arguments, _guards, apache
+from mod_python._sources import CHANGED, CURRENT, Sources, stamp_of
+
+ONLY_LOCAL = "mod_python.publisher.only_local"
+
+_NO_STAMP = 0  # of no file
 
 _pages = {}
+_gone = {}  # pages whose file was deleted: it may be on its way back
+_broken = {}  # path: stamp of a file that no page could be made of
 _locks = {}
 _locks_lock = threading.Lock()
 
@@ -16,19 +27,25 @@ _locks_lock = threading.Lock()
 class Page:
     """A loaded page.
 
-    path -- its file; module -- what it made of itself; names -- the module's namespace; functions
-    -- what the publisher found out about its functions, kept as long as the page is.
+    path -- its file; stamp -- the _file_stamp that it is good for; module -- what it made of
+    itself; names -- the module's namespace; functions -- what the publisher found out about its
+    functions, kept as long as the page is; source -- the file's contents in bytes where guards may
+    have to be read from it, else None; sources -- the file, as Sources.
     """
 
-    __slots__ = ("functions", "local_names", "module", "names", "path", "stamp")
+    __slots__ = (
+        *("functions", "local_names", "module", "names", "path", "source", "sources", "stamp"),
+    )
 
-    def __init__(self, path, stamp, module):
+    def __init__(self, path, stamp, module, sources=None):
         self.path = path
         self.stamp = stamp
         self.module = module
         self.names = module.__dict__
         self.functions = {}
         self.local_names = None
+        self.source = None
+        self.sources = sources
 
     def remember(self, path, obj):
         """Keeps what `path` leads to if that is an unguarded function of the page."""
@@ -118,34 +135,85 @@ def get(path, req):
         return page
     stamp = _apache._file_stamp(path)
     if stamp is None:
-        _pages.pop(path, None)
+        if page is not None:
+            if len(_gone) > 100:
+                _gone.clear()
+            _gone[path] = page
+            _pages.pop(path, None)
         return None
-    with _lock_of(path):
-        page = _pages.get(path)
-        if page is not None and page.stamp == stamp:
-            return page
-        if _apache._debug(req):
-            what = "loading" if page is None else "reloading"
-            req.log_error("Publisher %s page %s" % (what, path), apache.APLOG_NOTICE)
-        page = Page(path, stamp, _load(path))
-        _pages[path] = page
+    if page is None:
+        page = _gone.get(path)
+    lock = _lock_of(path)
+    # With a page to go on with nobody waits for another request to make the new one.
+    serve_old = page is not None and page.sources.whole and _broken.get(path) != stamp
+    if not lock.acquire(blocking=not serve_old):
         return page
+    try:
+        return _refreshed(path, stamp, req)
+    finally:
+        lock.release()
+
+
+def _refreshed(path, stamp, req):
+    """The page for a file with this stamp; the page of before while somebody writes the file."""
+    known = _pages.get(path) or _gone.get(path)
+    if known is not None:
+        found = known.sources.look()
+        if found != CHANGED:
+            if found == CURRENT and known.sources.whole:
+                known.stamp = stamp
+            _keep(path, known)
+            return known
+    try:
+        with open(path, "rb") as file:
+            sources = Sources([(path, stamp_of(os.fstat(file.fileno())))])
+            source = file.read()
+    except FileNotFoundError:
+        return None
+    if sources.look() != CURRENT and known is not None and known.sources.whole:
+        # Somebody began to write the file while it was read.
+        return known
+    if _apache._debug(req):
+        what = "loading" if known is None else "reloading"
+        req.log_error("Publisher %s page %s" % (what, path), apache.APLOG_NOTICE)
+    try:
+        module = _load(path, source)
+    except BaseException:
+        _broken[path] = stamp
+        raise
+    _broken.pop(path, None)
+    page = Page(path, stamp if sources.whole else _NO_STAMP, module, sources)
+    if any(name.encode() in source for name in _guards.NAMES):
+        page.source = source
+    if _apache._option(req, ONLY_LOCAL) is not None:
+        page.local_names = _local_names(path, source)
+    _keep(path, page)
+    return page
+
+
+def _keep(path, page):
+    _pages[path] = page
+    _gone.pop(path, None)
 
 
 def source_of(path):
-    """The text of a Python file in the encoding it declares."""
+    """The text of a Python file in the encoding it declares; of a page, as it was loaded."""
     import tokenize
 
-    with tokenize.open(path) as file:
-        return file.read()
+    page = _pages.get(path)
+    if page is None or page.source is None:
+        with tokenize.open(path) as file:
+            return file.read()
+    import io
+
+    encoding = tokenize.detect_encoding(io.BytesIO(page.source).readline)[0]
+    return io.TextIOWrapper(io.BytesIO(page.source), encoding).read()
 
 
-def _load(path):
+def _load(path, source):
     module = ModuleType(re.sub(r"\W+", "_", path))
     module.__file__ = path
-    with open(path, "rb") as file:
-        code = compile(file.read(), path, "exec", dont_inherit=True)
-    exec(code, module.__dict__)
+    exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
     return module
 
 
@@ -154,10 +222,10 @@ def _lock_of(path):
         return _locks.setdefault(path, threading.Lock())
 
 
-def _local_names(path):
+def _local_names(path, source=None):
     import symtable
 
-    table = symtable.symtable(source_of(path), path, "exec")
+    table = symtable.symtable(source or source_of(path), path, "exec")
     return {
         symbol.get_name()
         for symbol in table.get_symbols()

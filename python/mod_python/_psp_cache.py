@@ -9,7 +9,7 @@ import threading
 from mod_python import _psp
 from mod_python._psp_page import Page
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 
 
 class HitsCache:
@@ -76,16 +76,20 @@ class FileCache(HitsCache):
         HitsCache.store(self, filename, _Stamped(mtime, code))
 
     def get(self, filename, mtime):
-        """The value, if it is of this state of the file; else it is dropped, and None."""
+        """The value, if it is of this state of the file; else None."""
         entry = self.cache.get(filename)
         if entry is None:
             return None
         found = entry[1]
         if found.mtime != mtime:
-            self.remove(filename)
             return None
         entry[0] += 1
         return found.code
+
+    def last(self, filename):
+        """The value, whatever state of the file it is of; None if there is none."""
+        entry = self.cache.get(filename)
+        return None if entry is None else entry[1].code
 
 
 class _Stamped:

@@ -11,6 +11,7 @@ import re
 import sys
 
 from mod_python import _psp
+from mod_python._sources import Sources
 
 TEXT_NAME = "__psp__"  # what code of pages without a file has for a file name
 
@@ -41,6 +42,7 @@ class Page:
         "places",  # where each spot of the program came from, see _psp.translate
         "settings",  # (encoding, escape): what holds unless the page says otherwise
         "size",  # length of the program, the measure of the caches
+        "sources",  # `files` as Sources
         "text",  # the page, if it has no file
         "wants_form",
         "wants_info",
@@ -54,6 +56,7 @@ class Page:
         self.code = code
         self.files = tuple(files)
         self.includes = self.files[1:]
+        self.sources = Sources([file for file in self.files if file[1] is not None])
         self.places = tuple(places)
         self.settings = settings
         self.dir = dir

@@ -10,6 +10,8 @@ import os
 import re
 from threading import Lock, RLock
 
+from mod_python import _sources
+
 __all__ = [
     "NOT_INITIALIZED",
     "Cache",
@@ -179,10 +181,14 @@ class FileCache(Cache):
         if built_from is not None and self._unpack(entry) is not NOT_INITIALIZED:
             if os.stat(key).st_mtime == built_from:
                 return None
+        return self._open(key, entry)[0]
+
+    def _open(self, key, entry):
         opened = open(key, self.mode)
         # Of the file that is open: the path may name another one by now.
-        entry._timestamp = os.fstat(opened.fileno()).st_mtime
-        return opened
+        status = os.fstat(opened.fileno())
+        entry._timestamp = status.st_mtime
+        return opened, status
 
     def build(self, key, name, opened, entry):
         with opened:
@@ -270,27 +276,46 @@ def _remember(entry, headers):
     entry._validators = list(validators.items())
 
 
-def _new_module(key, name, source):
+def _new_module(key, source):
     """A module that the source has been run in, named after the key."""
     from types import ModuleType
 
     module = ModuleType(re.sub(r"\W+", "_", key))
-    module.__file__ = name
-    exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)
+    module.__file__ = key
+    exec(compile(source, key, "exec", dont_inherit=True), module.__dict__)
     return module
 
 
 class ModuleCache(FileCache):
     """Python files by path, each run in a module of its own that is not in `sys.modules`.
 
-    The module is named after the path, with ``_`` for each run of other characters.
+    The module is named after the path, with ``_`` for each run of other characters.  A file that
+    is written over in place is left alone until half a second after its last change.
     """
 
     def __init__(self, max_size=0):
         FileCache.__init__(self, max_size)
 
+    def check(self, key, name, entry):
+        sources = getattr(entry, "_sources", None)
+        if sources is not None and self._unpack(entry) is not NOT_INITIALIZED:
+            if sources.look() != _sources.CHANGED:
+                return None
+        opened, status = self._open(key, entry)
+        entry._sources = _sources.Sources([(key, _sources.stamp_of(status))])
+        entry._before = sources
+        return opened
+
     def build(self, key, name, opened, entry):
-        return _new_module(key, name, FileCache.build(self, key, name, opened, entry))
+        source = FileCache.build(self, key, name, opened, entry)
+        sources = getattr(entry, "_sources", None)
+        if sources is not None and sources.look() != _sources.CURRENT:
+            # Somebody began to write the file while it was read.
+            before, value = entry._before, self._unpack(entry)
+            if value is not NOT_INITIALIZED and before is not None and before.whole:
+                entry._sources = before
+                return value
+        return _new_module(key, source)
 
 
 class HttpModuleCache(HTTPCache):
@@ -300,7 +325,7 @@ class HttpModuleCache(HTTPCache):
         HTTPCache.__init__(self, max_size)
 
     def build(self, key, name, opened, entry):
-        return _new_module(key, name, HTTPCache.build(self, key, name, opened, entry).entity)
+        return _new_module(key, HTTPCache.build(self, key, name, opened, entry).entity)
 
 
 class FunctionCache(Cache):

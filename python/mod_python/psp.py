@@ -18,7 +18,7 @@ import threading
 
 import _apache  # noqa: F401 - for pages
 
-from mod_python import _psp, _psp_cache, _psp_page, apache, util
+from mod_python import _psp, _psp_cache, _psp_page, _sources, apache, util
 from mod_python._psp import escape as __psp_escape__  # noqa: F401 - what escaping pages call
 from mod_python._psp_cache import FileCache, HitsCache, dbm_cache_get, dbm_cache_store
 
@@ -142,10 +142,23 @@ class PSP:
     def _load_from_string(self):
         key = self.string, self._settings
         page = mem_scache.get(key)
-        if page is None or not _psp_cache.is_current(page):
-            page = _psp_page.compile_page(None, None, self._settings, self.string)
-            page.size += len(self.string)
-            mem_scache.store(key, page)
+        if page is None or (page.includes and page.sources.look() == _sources.CHANGED):
+            last, page = page, self._compiled(None, None, page)
+            if page is not last:
+                page.size += len(self.string)
+                mem_scache.store(key, page)
+        return page
+
+    def _compiled(self, filename, dir, last):
+        """The page compiled now; the last one if somebody began to write a file of it meanwhile."""
+        try:
+            page = _psp_page.compile_page(filename, dir, self._settings, self.string)
+        except Exception:
+            if last is not None and last.sources.look() == _sources.UNFINISHED:
+                return last
+            raise
+        if page.sources.look() != _sources.CURRENT and last is not None and last.sources.whole:
+            return last
         return page
 
     def load_from_file(self):
@@ -166,19 +179,32 @@ class PSP:
         self.dbmcache = options.get("mod_python.psp.cache_database_filename") or options.get(
             "PSPDbmCache"
         )
+        last = mem_fcache.last(_key(filename, self._settings))
+        if last is not None:
+            found = last.sources.look()
+            if found == _sources.CURRENT and last.sources.whole:
+                self._remember(filename, last.files[0][1], last)
+            if found != _sources.CHANGED:
+                return last
         page = None
         if self.dbmcache:
             page = self._from_dbm(filename, stamp)
         if page is None:
             page = self.cfile_get(filename, stamp)
         if page is None:
-            page = _psp_page.compile_page(filename, path_split(filename)[0], self._settings)
-            # Not the stamp of before: the file may have changed since.
-            stamp = page.files[0][1]
-            self.cache_store(filename, stamp, page)
+            page = self._compiled(filename, path_split(filename)[0], last)
+            if page is not last:
+                # Not the stamp of before: the file may have changed since.
+                self.cache_store(filename, page.files[0][1], page)
         else:
-            mem_fcache.store(_key(filename, self._settings), stamp, page)
+            page.sources.look()
+            self._remember(filename, stamp, page)
         return page
+
+    def _remember(self, filename, mtime, page):
+        # Half a page, perhaps, is to be looked at again when it is asked for again.
+        mtime = mtime if page.sources.whole else None
+        mem_fcache.store(_key(filename, self._settings), mtime, page)
 
     def cache_get(self, filename, mtime):
         """The compiled page for the file in this state, if it is in memory."""
@@ -189,7 +215,7 @@ class PSP:
 
     def cache_store(self, filename, mtime, code):
         """Keeps the compiled page in memory, and in the dbm file if there is one."""
-        mem_fcache.store(_key(filename, self._settings), mtime, code)
+        self._remember(filename, mtime, code)
         if self.dbmcache:
             try:
                 dbm_cache_store(self.req.server, self.dbmcache, filename, mtime, code)

@@ -29,7 +29,7 @@ from mod_python import _arguments, _coroutines, _guards, _pages, apache, util
 from mod_python.util import FieldStorage
 
 _new_form = object.__new__
-_ONLY_LOCAL = "mod_python.publisher.only_local"
+_ONLY_LOCAL = _pages.ONLY_LOCAL
 
 # Py_TPFLAGS_HEAPTYPE: the type was made by a class statement, or by a library in the same way.
 _HEAPTYPE = 1 << 9

@@ -9,7 +9,7 @@ import stat
 
 import _apache
 
-from mod_python import apache
+from mod_python import _importer, apache
 
 
 def handler(req):
@@ -66,7 +66,10 @@ def _find(req, name):
         autoreload=config.get("PythonAutoReload", "1") != "0",
         log=config.get("PythonDebug") == "1",
     )
-    for attribute in (path or "application").split("."):
+    first, *rest = (path or "application").split(".")
+    known = _importer.contents(found)
+    found = known[first] if first in known else getattr(found, first, None)
+    for attribute in rest:
         found = getattr(found, attribute, None)
     return found
 

@@ -150,10 +150,10 @@ fn source(py: Python<'_>, filename: PathBuf, encoding: Option<String>) -> PyResu
     Ok(loaded.map_err(raise)?.text)
 }
 
-/// stamp(filename) -> (int, int) or None
+/// stamp(filename) -> (int, int, int) or None
 ///
-/// What changes when a file does: its modification time in nanoseconds and its size in bytes. None if
-/// there is no such file, or it is not a regular one, or its directory cannot be searched.
+/// What changes when a file does: its modification time in nanoseconds, its size in bytes, its inode.
+/// None if there is no such file, or it is not a regular one, or its directory cannot be searched.
 #[pyfunction]
 #[pyo3(signature = (filename, /))]
 fn stamp(py: Python<'_>, filename: PathBuf) -> Option<Stamp> {
@@ -161,13 +161,14 @@ fn stamp(py: Python<'_>, filename: PathBuf) -> Option<Stamp> {
     metadata.is_file().then(|| stamp_of(&metadata))
 }
 
-type Stamp = (i64, u64);
+type Stamp = (i64, u64, u64);
 
 fn stamp_of(metadata: &std::fs::Metadata) -> Stamp {
     let seconds = metadata.mtime().saturating_mul(1_000_000_000);
     (
         seconds.saturating_add(metadata.mtime_nsec()),
         metadata.len(),
+        metadata.ino(),
     )
 }
 

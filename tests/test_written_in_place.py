@@ -1,0 +1,166 @@
+"""Programs that are written over slowly, under load: nobody is ever served half of one."""
+
+import contextlib
+import functools
+import os
+import time
+
+import pytest
+from test_recycle import wait_for
+
+from pyhttpd import Site
+from pyhttpd.load import Load
+
+# Each line is written by itself. Most of what there is in between is a program, or a page, too; and
+# while it is executed, which takes a while, others ask for it.
+PROGRAM = """\
+import time
+first = "%(v)s"
+%(entry)s
+def parts():
+    yield first
+    yield last
+    yield "%(v)s"
+time.sleep(0.05)
+last = "%(v)s"
+"""
+ENTRIES = {
+    "handled.py": 'def handler(req): req.write(" ".join(parts())); return 0',
+    "published.py": 'def index(req): return " ".join(parts())',
+    "application.py": """\
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [" ".join(parts()).encode()]""",
+    "cached.txt": 'def show(): return " ".join(parts())',
+}
+URLS = {
+    "/handled": "handled.py",
+    "/published": "published.py",
+    "/application": "application.py",
+    "/cached": "cached.txt",
+    "/page.psp": "page.psp",
+    "/main.psp": "part.inc",
+}
+CONF = """
+    PythonPath "sys.path + ['@root@/htdocs']"
+    <FilesMatch "^(published|.*\\.psp)">
+        SetHandler mod_python
+        PythonHandler mod_python.publisher
+    </FilesMatch>
+    <Files *.psp>
+        PythonHandler mod_python.psp
+    </Files>
+    <Location /handled>
+        SetHandler mod_python
+        PythonHandler handled
+    </Location>
+    <Location /application>
+        SetHandler mod_python
+        PythonHandler mod_python.wsgi
+        PythonOption mod_python.wsgi.application application
+    </Location>
+    <Location /cached>
+        SetHandler mod_python
+        PythonHandler caching
+    </Location>
+"""
+CACHING = """
+    import os
+    from mod_python import apache, cache
+
+    modules = cache.ModuleCache()
+    path = os.path.join(os.path.dirname(__file__), "cached.txt")
+
+    def handler(req):
+        try:
+            req.write(modules[path].show())
+        except FileNotFoundError:
+            return apache.HTTP_NOT_FOUND
+        return apache.OK
+"""
+
+
+def text_of(name, version):
+    if name in ENTRIES:
+        return PROGRAM % {"v": version, "entry": ENTRIES[name]}
+    return "%(v)s \n%(v)s \n%(v)s\n" % {"v": version}
+
+
+def in_place(path):
+    return path.open("w")
+
+
+def deleted_first(path):
+    path.unlink()
+    return path.open("x")
+
+
+def write_all(htdocs, version, begin):
+    """Writes all files a line at a time; returns the longest pause in seconds."""
+    opened = [(begin(htdocs / name), text_of(name, version)) for name in URLS.values()]
+    parts = [(file, text.splitlines(True)) for file, text in opened]
+    longest, last = 0, time.monotonic()
+    while any(lines for _, lines in parts):
+        time.sleep(0.02)
+        for file, lines in parts:
+            if lines:
+                file.write(lines.pop(0))
+                file.flush()
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+    for file, _ in parts:
+        file.close()
+    return longest
+
+
+def under_load(server, version, begin):
+    """Writes all files while they are asked for; returns the longest pause and what was seen."""
+    seen = {url: set() for url in URLS}
+
+    def accept(texts, answer):
+        texts.add(" ".join(answer.text.split()) if answer.status == 200 else answer.status)
+        return True
+
+    def arrived(version):
+        text = " ".join(["v%d" % version] * 3)
+        return all(text in texts for texts in seen.values())
+
+    with contextlib.ExitStack() as loads:
+        for url, texts in seen.items():
+            load = Load(server.port, url, functools.partial(accept, texts), clients=2)
+            loads.enter_context(load)
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: arrived(version - 1), 15)
+            pause = write_all(server.htdocs, "v%d" % version, begin)
+            wait_for(lambda: arrived(version), 15)
+    assert arrived(version), seen
+    return pause, seen
+
+
+@pytest.fixture
+def readable():
+    """New files can be read by the server whatever the umask was."""
+    old = os.umask(0o022)
+    yield
+    os.umask(old)
+
+
+def test_nobody_is_served_half_a_program(make_server, watch, readable, mpm):
+    if mpm != "event":
+        pytest.skip("the MPM does not matter")
+    files = {name: text_of(name, "v0") for name in URLS.values()}
+    files["main.psp"] = '<%@ include file="part.inc" %>'
+    files["caching.py"] = CACHING
+    with make_server(Site(conf=CONF, files=files, threads=16)) as server:
+        log = watch(server)
+        # A file that is not there is not found, unless what was made of it before will do.
+        log.allow("No such file or directory", "PythonHandler mod_python.psp")
+        for number, begin in ((1, in_place), (2, deleted_first)):
+            pause, seen = under_load(server, number, begin)
+            if pause > 0.4:
+                pytest.skip("this machine is too busy to write without long pauses")
+            whole = {" ".join(["v%d" % version] * 3) for version in (number - 1, number)}
+            if begin is deleted_first:
+                whole |= {404, 500}
+            halves = {url: texts - whole for url, texts in seen.items()}
+            assert not any(halves.values()), halves
