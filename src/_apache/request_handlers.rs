@@ -45,6 +45,7 @@ pub fn add_handler(
             return Ok(());
         }
     }
+    phase.note_use();
     // SAFETY: `push` runs no Python.
     unsafe {
         req.state

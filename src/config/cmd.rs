@@ -108,6 +108,7 @@ impl<'p> Cmd<'p> {
             return;
         }
         self.note_python();
+        phase.note_use();
         let pool = self.pool;
         let join = |old: Option<&[Entry<'p>]>| match old {
             None => pool.alloc_slice(entries),

@@ -1,9 +1,10 @@
 //! How the records of nested scopes combine. (directives.md 1.3)
 
 use std::ffi::c_void;
+use std::ptr::null_mut;
 
 use super::overlay::Overlay;
-use super::{DirConfig, ServerConfig, Settings};
+use super::{phase, DirConfig, ServerConfig, Settings};
 use crate::ffi;
 use crate::httpd::guard::guard;
 use crate::httpd::Pool;
@@ -80,8 +81,7 @@ pub unsafe extern "C" fn merge_dir_config(
     base: *mut c_void,
     new: *mut c_void,
 ) -> *mut c_void {
-    let lost = std::ptr::from_ref(const { &DirConfig::LOST }) as *mut c_void;
-    guard("merge_dir_config", lost, || {
+    let merged = guard("merge_dir_config", null_mut(), || {
         // SAFETY: both came from our create or merge functions and live at least as long as `pool`;
         // null is what creating one left after a panic.
         let (pool, base, new) = unsafe {
@@ -92,14 +92,20 @@ pub unsafe extern "C" fn merge_dir_config(
             )
         };
         let (Some(base), Some(new)) = (base, new) else {
-            return lost;
+            return null_mut();
         };
         if base.is_blank {
             // Nothing configured outside: the inner record is the answer as it is.
             return std::ptr::from_ref(new) as *mut c_void;
         }
         std::ptr::from_mut(pool.alloc(DirConfig::merge(pool, base, new))) as *mut c_void
-    })
+    });
+    if merged.is_null() {
+        // Lost to a panic, now or when one of the two was made.
+        phase::use_all();
+        return std::ptr::from_ref(const { &DirConfig::LOST }) as *mut c_void;
+    }
+    merged
 }
 
 /// httpd combines the main server's record with a virtual host's.
@@ -111,7 +117,7 @@ pub unsafe extern "C" fn merge_server_config(
     base: *mut c_void,
     new: *mut c_void,
 ) -> *mut c_void {
-    guard("merge_server_config", std::ptr::null_mut(), || {
+    guard("merge_server_config", null_mut(), || {
         // SAFETY: as above.
         let (pool, base, new) = unsafe {
             (
@@ -121,7 +127,7 @@ pub unsafe extern "C" fn merge_server_config(
             )
         };
         let (Some(base), Some(new)) = (base, new) else {
-            return std::ptr::null_mut();
+            return null_mut();
         };
         std::ptr::from_mut(pool.alloc(ServerConfig::merge(pool, base, new))) as *mut c_void
     })

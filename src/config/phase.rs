@@ -1,8 +1,30 @@
 //! The phases of a request: their directive, default function and what lets the next handler run.
 
 use std::ffi::CStr;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::httpd::Status;
+
+/// A bit for each phase that a directive or `req.add_handler` named since the configuration was begun:
+/// the others have nothing to run whatever the request, and one load is enough to know.
+static IN_USE: AtomicU16 = AtomicU16::new(0);
+
+/// Every phase is in use.
+pub fn use_all() {
+    IN_USE.store(u16::MAX, Ordering::Relaxed);
+}
+
+/// The configuration is about to be read.
+pub fn reset_uses() {
+    IN_USE.store(0, Ordering::Relaxed);
+}
+
+/// Whether one of these phases may have a handler.
+#[inline(always)]
+pub fn any_in_use<const N: usize>(phases: [Phase; N]) -> bool {
+    let bits = phases.iter().fold(0, |bits, phase| bits | phase.bit());
+    IN_USE.load(Ordering::Relaxed) & bits != 0
+}
 
 /// A phase that Python handlers can be configured for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
@@ -122,6 +144,16 @@ impl Phase {
         Self::ALL
             .into_iter()
             .find(|phase| phase.directive().to_bytes() == name)
+    }
+
+    #[inline(always)]
+    const fn bit(self) -> u16 {
+        1 << self as usize
+    }
+
+    /// There is a handler for this phase, or will be one.
+    pub fn note_use(self) {
+        IN_USE.fetch_or(self.bit(), Ordering::Relaxed);
     }
 
     /// The directive, which is also what `req.phase` says.

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, CStr, CString};
 
-use crate::config::{self, hlist, ServerConfig};
+use crate::config::{self, hlist, phase, ServerConfig};
 use crate::dispatch;
 use crate::ffi;
 use crate::httpd::guard::{self, guard};
@@ -19,6 +19,7 @@ pub unsafe extern "C" fn pre_config(
         guard::install_hook();
         hlist::reset_ids();
         config::reset_calls_are_watched();
+        phase::reset_uses();
     });
     ffi::OK as c_int
 }

@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 
 use crate::_apache::request_config::{has_cleanup_handler, RequestState};
-use crate::config::phase::Phase;
+use crate::config::phase::{self, Phase};
 use crate::config::DirConfig;
 use crate::dispatch;
 use crate::dispatch::error::log_request;
@@ -11,11 +11,12 @@ use crate::ffi;
 use crate::httpd::guard::guard;
 use crate::httpd::{Request, Status};
 
-/// Runs a hook's body behind the panic boundary.
+/// Runs a hook's body behind the panic boundary. Not inlined, so that hooks with nothing to do need no
+/// stack.
 ///
 /// # Safety
 /// `r` is what httpd gave the hook.
-#[inline]
+#[inline(never)]
 unsafe fn hook(
     r: *mut ffi::request_rec,
     name: &'static str,
@@ -42,6 +43,9 @@ unsafe fn hook(
 /// `r` is what httpd gave the hook.
 #[inline(always)]
 unsafe fn idle<const N: usize>(r: *mut ffi::request_rec, phases: [Phase; N]) -> bool {
+    if !phase::any_in_use(phases) {
+        return true;
+    }
     // SAFETY: live for the length of the hook (caller).
     let r = unsafe { Request::from_raw(r) };
     r.module_config().is_null()
@@ -112,16 +116,20 @@ fn init(r: &Request) -> Status {
 pub unsafe extern "C" fn translate_name(r: *mut ffi::request_rec) -> c_int {
     // SAFETY: httpd's request.
     unsafe {
-        hook(r, "translate_name", |r| {
-            let result = dispatch::request::run(Phase::Trans, r);
-            // A Location with Python handlers needs no file. (directives.md 1.15)
-            if result == Status::DECLINED
-                && DirConfig::of(r).is_some_and(|config| config.is_location)
-            {
-                return Status::OK;
-            }
-            result
-        })
+        let status = if idle(r, [Phase::Trans]) {
+            Status::DECLINED.0
+        } else {
+            hook(r, "translate_name", |r| {
+                dispatch::request::run(Phase::Trans, r)
+            })
+        };
+        // A Location with Python handlers needs no file. (directives.md 1.15)
+        let needs_no_file =
+            || DirConfig::of(Request::from_raw(r)).is_some_and(|config| config.is_location);
+        if status == Status::DECLINED.0 && needs_no_file() {
+            return Status::OK.0;
+        }
+        status
     }
 }
 
@@ -177,15 +185,14 @@ pub unsafe extern "C" fn fixups(r: *mut ffi::request_rec) -> c_int {
 pub unsafe extern "C" fn handler(r: *mut ffi::request_rec) -> c_int {
     // SAFETY: httpd's request.
     unsafe {
-        hook(r, "handler", |r| {
-            if r.is_for_python() {
-                dispatch::request::run(Phase::Handler, r)
-            } else if r.is_for_python_status() {
-                dispatch::status::page::answer(r)
-            } else {
-                Status::DECLINED
-            }
-        })
+        let request = Request::from_raw(r);
+        if request.is_for_python() {
+            hook(r, "handler", |r| dispatch::request::run(Phase::Handler, r))
+        } else if request.is_for_python_status() {
+            hook(r, "handler", dispatch::status::page::answer)
+        } else {
+            Status::DECLINED.0
+        }
     }
 }
 

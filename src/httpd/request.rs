@@ -87,27 +87,30 @@ impl Request {
         unsafe { (*self.as_ptr()).filename }
     }
 
-    /// Whether `handler` is one of our names.
-    #[inline]
-    pub fn is_for_python(&self) -> bool {
+    /// Whether `handler` is a name; most requests are another's, and their first letter tells.
+    #[inline(always)]
+    fn is_for(&self, name: &CStr) -> bool {
         // SAFETY: null or a C string.
         unsafe {
             let handler = (*self.as_ptr()).handler;
             !handler.is_null()
-                && (libc::strcmp(handler, c"mod_python".as_ptr()) == 0
-                    || libc::strcmp(handler, c"python-program".as_ptr()) == 0)
+                && *handler == *name.as_ptr()
+                && libc::strcmp(handler, name.as_ptr()) == 0
         }
     }
 
+    /// Whether `handler` is one of our names.
+    #[inline]
+    pub fn is_for_python(&self) -> bool {
+        self.is_for(c"mod_python") || self.is_for(c"python-program")
+    }
+
     /// Whether `handler` is our status page, and the client wants to read it.
+    #[inline]
     pub fn is_for_python_status(&self) -> bool {
-        // SAFETY: null or a C string.
-        unsafe {
-            let handler = (*self.as_ptr()).handler;
-            !handler.is_null()
-                && libc::strcmp(handler, c"python-status".as_ptr()) == 0
-                && (*self.as_ptr()).method_number == ffi::M_GET as c_int
-        }
+        // SAFETY: a live request.
+        self.is_for(c"python-status")
+            && unsafe { (*self.as_ptr()).method_number } == ffi::M_GET as c_int
     }
 
     /// The request's pool.
