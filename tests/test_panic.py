@@ -16,6 +16,7 @@ from pyhttpd.install import REPOSITORY
 CONF = """
     PythonPath "sys.path + ['@root@/htdocs/all']"
     PythonPostReadRequestHandler all_phases
+    PythonTransHandler all_phases
     <Directory @root@/htdocs/all>
         Options +Includes
         AddOutputFilter INCLUDES .shtml
@@ -54,7 +55,7 @@ HANDLERS = """
 
     accesshandler = fixuphandler = loghandler = cleanuphandler = headerparserhandler = ok
     postreadrequesthandler = ok
-    typehandler = declined
+    typehandler = transhandler = declined
 
     def authenhandler(req):
         req.user = "me"
@@ -217,8 +218,9 @@ def test_panic_in_a_connection_handler(make_server, watch):
 
 
 def test_panic_while_a_child_starts(make_server):
-    # Without the handler that concerns every request of the server.
+    # Without the handlers that concern every request of the server.
     conf = CONF.replace("PythonPostReadRequestHandler all_phases", "")
+    conf = conf.replace("PythonTransHandler all_phases", "")
     server = make_server(dataclasses.replace(SITE, conf=conf))
     ask_for_panic(server, "child_init")
     server.start()
