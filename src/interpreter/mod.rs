@@ -5,6 +5,7 @@ mod delicate;
 mod fork;
 pub mod gil_cell;
 pub mod given_back;
+mod heap;
 pub mod home;
 pub mod registry;
 pub mod shared_class;
@@ -67,6 +68,7 @@ pub fn start(options: &Start<'_>) -> &'static Result<(), StartError> {
                 is_venv: false,
             },
         };
+        heap::teach();
         (options.inittab)();
         if program.is_venv {
             // As `activate` does it: CPython would not look for the environment. Nobody else looks
