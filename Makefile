@@ -139,11 +139,11 @@ other-pythons: build .venv/ready
 			$(PYTEST) -m every_python --python "$$python" </dev/null || exit 1; \
 	done
 
-.venv/ready: tests/requirements.txt tests/requirements-wsgi.txt
+.venv/ready: tests/requirements.txt tests/requirements-wsgi.txt tests/requirements-apps.txt
 	$(say) 'Installing the test tools into .venv'
 	@$(PYO3_PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt \
-		-r tests/requirements-wsgi.txt
+		-r tests/requirements-wsgi.txt -r tests/requirements-apps.txt
 	@touch $@
 
 # From a clone to a served page, as a newcomer types it; SUITES names the Debians to do it in.

@@ -170,3 +170,29 @@ def test_kept_raises_a_clear_error(expression, server, connect):
         (server.htdocs / "kept/.htaccess").unlink()
     assert text != "nothing raised"
     assert "request" in text or "connection" in text or "ended" in text or "gone" in text, text
+
+
+def test_the_server_of_a_kept_request(server, connect):
+    """It outlives the request, and programs log to it: `log_error(text, level, req.server)`."""
+    server.write(
+        "kept/host.py",
+        """
+        from mod_python import apache
+
+        kept = []
+
+        def handler(req):
+            kept.append(req)
+            host = kept[0].server
+            apache.log_error("to the kept one", apache.APLOG_NOTICE, host)
+            req.write("%d %s %s" % (len(kept), host.server_hostname, host.port == req.server.port))
+            return apache.OK
+        """,
+    )
+    server.write("kept/.htaccess", "PythonHandler host\n")
+    try:
+        connection = connect()
+        for number in (1, 2, 3):
+            assert connection.request("/kept/").text == f"{number} localhost True"
+    finally:
+        (server.htdocs / "kept/.htaccess").unlink()

@@ -19,7 +19,8 @@ use crate::httpd::conn::Raw as RawConn;
 use crate::httpd::guard::guard;
 use crate::httpd::pool::CleanupStatus;
 use crate::httpd::request::Raw as RawRequest;
-use crate::httpd::{Conn, Request};
+use crate::httpd::server::Raw as RawServer;
+use crate::httpd::{Conn, Request, Server};
 use crate::interpreter::thread::Subject;
 use crate::interpreter::{self, GilCell, Interpreter};
 
@@ -225,6 +226,8 @@ pub struct RequestState {
     pub unended: GilCell<Option<Box<Unended>>>,
     /// The interpreter of the last dispatch, for the cleanup phase.
     pub interpreter: GilCell<Option<&'static Interpreter>>,
+    /// The virtual host, from the end of the request on; null before.
+    last_server: GilCell<*mut RawServer>,
 }
 
 // SAFETY: the pointers are only used under the GIL, through the gate.
@@ -277,6 +280,7 @@ impl RequestState {
             locks: GilCell::new(Vec::new()),
             unended: GilCell::new(None),
             interpreter: GilCell::new(None),
+            last_server: GilCell::new(std::ptr::null_mut()),
         });
         let slot: &Arc<RequestState> = r.pool().alloc_arc(state);
         r.set_module_config(std::ptr::from_ref(slot) as *mut c_void);
@@ -325,6 +329,13 @@ impl RequestState {
         }
         // SAFETY: the pointer is taken out, under the GIL, before the request ends.
         Ok(unsafe { Request::from_raw(rec) })
+    }
+
+    /// The virtual host of a request that is over; the host outlives it.
+    pub fn last_server(&self, py: Python<'_>) -> Option<&Server> {
+        let server = self.last_server.get(py);
+        // SAFETY: a server of the running configuration, which lives as long as the child.
+        (!server.is_null()).then(|| unsafe { Server::from_raw(server) })
     }
 
     /// The phase begins with these handlers.
@@ -549,7 +560,10 @@ impl RequestState {
     fn end(&self, py: Python<'_>) {
         request_lock::release_all(self, py);
         self.conn.gate.quiesce(py);
-        self.rec.replace(py, std::ptr::null_mut());
+        let rec = self.rec.replace(py, std::ptr::null_mut());
+        // SAFETY: the request's pool is being cleaned up, and with it the record is still there.
+        let server = unsafe { Request::from_raw(rec) }.server().as_ptr();
+        self.last_server.replace(py, server);
         drop(self.hlist.take(py));
         drop(self.cleanups.take(py));
         if let Some(object) = self.object.replace(py, None) {

@@ -350,11 +350,18 @@ request_methods! {
         kept(py, &self.connection, || Bound::new(py, ConnObject::new(self.state.conn.clone())))
     }
 
-    /// The virtual host the request is for. Attributes set on it last for this request.
+    /// The virtual host the request is for. Attributes set on it last for this request; it is
+    /// there after the request's end too.
     #[getter]
     fn server<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, ServerObject>> {
-        let server = self.with(py, |r| ServerObject::of(r.server()))?;
-        kept(py, &self.server, || Bound::new(py, server))
+        match self.with(py, |r| ServerObject::of(r.server())) {
+            Ok(server) => kept(py, &self.server, || Bound::new(py, server)),
+            // CherryPy's handler keeps its first request, to log to that one's server.
+            Err(over) => match self.state.last_server(py) {
+                Some(server) => Bound::new(py, ServerObject::of(server)),
+                None => Err(over),
+            },
+        }
     }
 
     /// The request this one was redirected to, or None.

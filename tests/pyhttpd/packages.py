@@ -16,7 +16,10 @@ def place(names, folder):
         spec = importlib.util.find_spec(name)
         if spec is None:
             continue
-        origin = pathlib.Path(spec.origin)
+        if spec.origin is None:  # a namespace
+            origin = pathlib.Path(next(iter(spec.submodule_search_locations)), "__init__.py")
+        else:
+            origin = pathlib.Path(spec.origin)
         source = origin.parent if origin.name == "__init__.py" else origin
         if source.is_dir():
             shutil.copytree(source, folder / source.name, ignore=UNUSED)
