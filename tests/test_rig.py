@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pyhttpd import Connection, Server, Site, client
+from pyhttpd import Connection, ModPython, Server, Site, client
 from pyhttpd.error_log import LogLine, unexpected
 from pyhttpd.server import StartError
 
@@ -91,6 +91,25 @@ def test_a_dead_child_is_noticed(make_server):
         while victim in server.children():
             time.sleep(0.01)
         assert server.lost_children() == {victim}
+
+
+def test_a_child_is_dead_when_its_connection_is(make_server):
+    files = {
+        "dies/dies.py": """
+            import os
+
+            def handler(req):
+                os._exit(1) if req.args == "exit" else os.kill(os.getpid(), 9)
+        """
+    }
+    conf = "<Directory @root@/htdocs/dies>\nSetHandler mod_python\nPythonHandler dies\n</Directory>"
+    with make_server(Site(conf=conf, files=files), mod_python=ModPython.ours()) as server:
+        for how in ("exit", "kill"):
+            # Answered once there is a child again.
+            assert client.get(server.port, "/up.txt").status == 200
+            server.lost_children()
+            assert client.get(server.port, "/dies/x?" + how).broken
+            assert len(server.lost_children()) == 1
 
 
 def test_a_wrong_configuration_is_told(make_server):

@@ -3,7 +3,6 @@
 import dataclasses
 import socket
 import textwrap
-import time
 from collections.abc import Iterable
 
 from compat import normalise
@@ -131,7 +130,7 @@ def run_case(case: Case, server: Server) -> Outcome:
         hangs = True
     except OSError as error:
         responses.append(Response(broken=f"connection lost ({type(error).__name__})"))
-    crashed = _crashed(server, responses)
+    crashed = bool(server.lost_children())
     lines = server.log.lines(mark)
     return Outcome(
         [normalise.response(response, server, case.replace) for response in responses],
@@ -151,16 +150,3 @@ def _finish(connection):
             pass
     connection.read_to_eof()
     connection.close()
-
-
-def _crashed(server, responses):
-    if server.lost_children():
-        return True
-    # A child that is just dying is still there for a moment.
-    if any(response.broken for response in responses):
-        deadline = time.monotonic() + 1.0
-        while time.monotonic() < deadline:
-            if server.lost_children():
-                return True
-            time.sleep(0.05)
-    return False

@@ -28,6 +28,8 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LAUNCHER = (
     "import ctypes, os, sys\nctypes.CDLL(None).prctl(1, 15)\nos.execv(sys.argv[1], sys.argv[1:])\n"
 )
+# Of proc(5)'s flags of a process: the kernel ends it, and has not yet closed its files.
+_PF_EXITING = 0x4
 GRACEFUL = "Doing graceful restart"
 # After it the worker MPM, which looks for room only among the slots that MaxRequestWorkers needs
 # (event looks up to ServerLimit), finds them taken while children of before end their requests.
@@ -322,16 +324,26 @@ class Server:
         self.stop()
 
     def children(self) -> set[int]:
-        """Process ids of the running children of httpd's parent process."""
+        """Process ids of the running children of httpd's parent process.
+
+        A child whose connections were closed by its death is no longer among them.
+        """
+        parent = self.process.pid
+        try:
+            with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as file:
+                # Not all of them, if one ends just now: those that are known are looked at anyway.
+                candidates = {*file.read().split(), *map(str, self._children)}
+        except FileNotFoundError:  # no such file in this kernel, or no such process
+            candidates = {entry for entry in os.listdir("/proc") if entry.isdigit()}
         found = set()
-        for entry in os.listdir("/proc"):
-            if not entry.isdigit():
-                continue
+        for pid in candidates:
             with contextlib.suppress(OSError, IndexError):
-                stat = pathlib.Path("/proc", entry, "stat").read_text()
-                state, parent = stat.rpartition(")")[2].split()[:2]
-                if int(parent) == self.process.pid and state not in "ZX":
-                    found.add(int(entry))
+                stat = pathlib.Path("/proc", pid, "stat").read_text()
+                fields = stat.rpartition(")")[2].split()
+                state, flags = fields[0], int(fields[6])
+                is_ending = state in "ZX" or flags & _PF_EXITING
+                if int(fields[1]) == parent and not is_ending:
+                    found.add(int(pid))
         return found
 
     def lost_children(self) -> set[int]:
