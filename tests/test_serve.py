@@ -11,10 +11,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import types
 
 import pytest
 
+from mod_python import _serve
 from pyhttpd import client
 from pyhttpd.install import REPOSITORY, ModPython
 from pyhttpd.server import free_port
@@ -231,6 +234,32 @@ def test_examples_through_make(mpm):
     ).stdout
     assert "serve --listen 127.0.0.1:9999" in said
     assert "CONNECTION_PORT=$((9999 + 1)) --define BACKEND_PORT=$((9999 + 2))" in said
+
+
+def test_a_signal_ends_the_wait_for_output(tmp_path):
+    program = tmp_path / "httpd"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+
+    def too_late(*_):
+        raise AssertionError("it goes on waiting")
+
+    server = _serve.Server()
+    server.start(types.SimpleNamespace(binary=str(program)), "none", dict(os.environ))
+    before = {
+        number: signal.signal(number, handler)
+        for number, handler in ((signal.SIGUSR2, server.stop), (signal.SIGALRM, too_late))
+    }
+    try:
+        signal.alarm(60)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR2)).start()
+        server.pump(600)
+        assert server.stopping
+    finally:
+        signal.alarm(0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        server.end()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

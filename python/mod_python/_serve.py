@@ -77,6 +77,9 @@ class Server:
 
     stopping = False
 
+    def __init__(self):
+        self.woken, self.wakes = os.pipe()
+
     def start(self, httpd, conf, environment):
         self.coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         self.process = subprocess.Popen(
@@ -91,9 +94,14 @@ class Server:
         self.selector = selectors.DefaultSelector()
         os.set_blocking(self.process.stdout.fileno(), False)
         self.selector.register(self.process.stdout, selectors.EVENT_READ)
+        self.selector.register(self.woken, selectors.EVENT_READ)
+        self.has_output = True
 
     def stop(self, signum, frame):
-        self.stopping = True
+        if not self.stopping:
+            self.stopping = True
+            # After a signal Python goes on waiting; this ends the wait.
+            os.write(self.wakes, b"!")
 
     def show(self, line):
         kind = line[1:].partition("]")[0] if line.startswith("[") else ""
@@ -107,8 +115,11 @@ class Server:
         print(line, flush=True)
 
     def pump(self, seconds):
-        """Show what httpd says for at most `seconds`; returns at once when it ended."""
-        for _ in self.selector.select(seconds):
+        """Show what httpd says for at most `seconds`; returns at once when it or we are to end."""
+        for key, _ in self.selector.select(seconds):
+            if key.fileobj == self.woken:
+                os.read(self.woken, 1)
+                continue
             data = self.process.stdout.read()
             if data:
                 *lines, self.pending = (self.pending + data).split(b"\n")
@@ -116,7 +127,8 @@ class Server:
                     self.show(line.decode("utf-8", "backslashreplace"))
             elif data == b"":
                 self.selector.unregister(self.process.stdout)
-        if not self.selector.get_map() and self.process.poll() is None:
+                self.has_output = False
+        if not self.has_output and self.process.poll() is None:
             time.sleep(min(seconds, 0.1))  # it closed its output and is about to end
 
     def end(self):
