@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import signal
 import socket
 
@@ -12,6 +13,8 @@ from pyhttpd import Connection, Httpd, Site, client
 from pyhttpd.load import Load
 from pyhttpd.server import StartError
 
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+SOAK = bool(os.environ.get("MOD_PYTHON_SOAK"))
 HANDLERS = """
     import os
     import sys
@@ -26,6 +29,12 @@ HANDLERS = """
         req.flush()
         time.sleep(600)
         return apache.OK
+
+    def loops(req):
+        req.write("begun")
+        req.flush()
+        while True:
+            pass
 
     def pid(req):
         req.write(str(os.getpid()))
@@ -60,21 +69,62 @@ def only_event(mpm):
         pytest.skip("the MPM does not matter")
 
 
-def test_graceful_stop_ends_though_a_handler_hangs(make_server, mpm):
-    """What `apachectl graceful-stop` does; a handler may hang longer than httpd is told to wait."""
-    if mpm != "prefork" and not os.environ.get("MOD_PYTHON_SOAK"):
-        pytest.skip("httpd takes ten seconds more before it kills a child with threads")
-    with make_server(site("GracefulShutdownTimeout 1")) as server:
+@pytest.fixture(scope="module")
+def mod_plain(tmp_path_factory):
+    return Httpd.find().build(REPOSITORY / "tests/c/mod_plain.c", tmp_path_factory.mktemp("plain"))
+
+
+def graceful_stop(server, path):
+    """The seconds until a server has ended that was asked to while a handler hangs."""
+    with server:
         with Connection(server.port) as connection:
-            connection.send(client.compose("/py/hangs"))
+            connection.send(client.compose(path))
             assert connection.read_some(15) == b"HTTP/1.1 200 OK"
             children = server.children()
             os.kill(server.process.pid, signal.SIGWINCH)
+            began = time.monotonic()
             # httpd sends SIGTERM, and SIGKILL after some seconds to those that do not listen.
-            assert server.process.wait(30) == 0
+            assert server.process.wait(40) == 0
+            took = time.monotonic() - began
         assert not any(alive(pid) for pid in children)
         with pytest.raises(OSError):
             server.socket()
+    return took
+
+
+def test_graceful_stop_ends_though_a_handler_hangs(make_server, mpm):
+    """What `apachectl graceful-stop` does; a handler may hang longer than httpd is told to wait."""
+    if mpm != "prefork" and not SOAK:
+        pytest.skip("httpd takes ten seconds more before it kills a child with threads")
+    graceful_stop(make_server(site("GracefulShutdownTimeout 1")), "/py/hangs")
+
+
+def test_graceful_stop_takes_no_longer_than_for_a_c_module(make_server, mod_plain, mpm):
+    """Nor does a handler in a loop take longer, whatever it does with the GIL."""
+    if not SOAK:
+        pytest.skip("takes a minute")
+    lines = (
+        "GracefulShutdownTimeout 1",
+        f"LoadModule plain_module {mod_plain}",
+        "<Location /plain>\nSetHandler plain-hangs\n</Location>",
+    )
+    paths = ["/plain", "/py/hangs", "/py/loops"]
+    took = {path: graceful_stop(make_server(site(*lines)), path) for path in paths}
+    print(f"\ngraceful-stop under {mpm}:", {path: round(took[path], 1) for path in paths})
+    # On a busy machine; httpd's own steps are of four seconds.
+    assert all(took[path] < took["/plain"] + 3 for path in paths), took
+
+
+def test_graceful_stop_with_a_time_limit(make_server, watch, mpm):
+    """A handler over its time ends, and with it the wait for it."""
+    if mpm != "event" and not SOAK:
+        pytest.skip("the MPM does not matter")
+    limits = ("GracefulShutdownTimeout 60", "PythonRequestTimeout 0.3 1")
+    server = make_server(site(*limits))
+    log = watch(server)
+    log.allow("MP0701", "RequestTimeout", "Traceback", 'File "')
+    log.deaths_expected = True
+    assert graceful_stop(server, "/py/loops") < 50
 
 
 def test_max_connections_per_child_loses_none(make_server, watch):
@@ -217,10 +267,45 @@ def test_full_disk(make_server, watch, only_event):
         assert not list(server.root.glob("tmp/mp_sess/.new-*"))
 
         assert upload(server.port, 50000).text == "50000"
-        said = r"OSError: \[Errno 27\] cannot keep the upload 'big.bin': File too large: '@root@/tmp'"
+        said = (
+            r"OSError: \[Errno 27\] cannot keep the upload 'big.bin': File too large: '@root@/tmp'"
+        )
         log.expect(server.substitute(said), "PythonHandler full")
         assert upload(server.port, 500000).status == 500
         assert upload(server.port, 50000).text == "50000"
+
+
+def test_read_only_sessions(make_server, watch, only_event):
+    """Nobody may write to the directory: old sessions can be read, the log says why."""
+    full = Site(conf=FULL_CONF, files={"full.py": FULL, "full": ""})
+    with make_server(full) as server:
+        log = watch(server)
+
+        def visit(query="", sid=None):
+            headers = [("Cookie", f"pysid={sid}")] if sid else []
+            answer = client.get(server.port, f"/full/session?{query}", headers=headers)
+            assert answer.status == 200, server.said()
+            return json.loads(answer.text)
+
+        sid, _ = visit("k10")
+        top = server.root / "tmp/mp_sess"
+        owner = top.stat()
+        for place in (top, top / sid[:2]):
+            os.chown(place, 0, 0)
+            place.chmod(0o555)
+        (top / sid[:2] / sid).chmod(0o444)
+        assert visit("", sid) == [sid, "k" * 10]
+        log.expect(rf"Error while saving a session : .*{top}", r"Traceback|File \"")
+        visit("k20")
+        log.expect(rf"PermissionError: \[Errno 13\] Permission denied: '{top}")
+        visit("k5000", sid)
+        assert visit("", sid) == [sid, "k" * 10]
+        for place in (top, top / sid[:2]):
+            os.chown(place, owner.st_uid, owner.st_gid)
+            place.chmod(0o750)
+        (top / sid[:2] / sid).chmod(0o640)
+        visit("k30", sid)
+        assert visit("", sid) == [sid, "k" * 30]
 
 
 def test_no_place_for_uploads(make_server, watch, only_event):

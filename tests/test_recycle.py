@@ -106,6 +106,47 @@ def test_max_requests_loses_none(make_server, watch):
         wait_for(lambda: not any(alive(pid) for pid in first))
 
 
+def is_online(count):
+    return os.sysconf("SC_NPROCESSORS_ONLN") >= count
+
+
+@pytest.mark.parametrize("kind", ["many", "buckets"])
+def test_several_listeners(make_server, watch, mpm, kind):
+    """More than one socket, IPv6, and sockets of which each child has only some."""
+    if mpm != "event" and not SOAK:
+        pytest.skip("runs in a soak; prefork ends by a signal, whatever it listens to")
+    ports = [free_port(), free_port()]
+    lines = [f"Listen 127.0.0.1:{ports[0]}", f"Listen {ports[1]}", "PythonMaxRequests 20"]
+    if kind == "buckets":
+        if not is_online(2):
+            pytest.skip("httpd makes one bucket for so many cores")
+        lines.append("ListenCoresBucketsRatio 1")
+    with make_server(Site(conf=conf(*lines), files=FILES, threads=4, children=2)) as server:
+        log = watch(server)
+        log.deaths_expected = True
+        if kind == "buckets":
+            log.allow(r"AH02179: apr_socket_accept: \(client socket\)")  # see httpd/recycle.rs
+        first = server.children()
+
+        def accept(answer):
+            return answer.status == 200
+
+        def by_ipv6():
+            with socket.create_connection(("::1", ports[1]), timeout=30) as connection:
+                connection.sendall(b"GET /py/pid HTTP/1.0\r\n\r\n")
+                return connection.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
+
+        loads = [
+            Load(port, "/py/pid", accept, clients=2, per_connection=5)
+            for port in (server.port, *ports)
+        ]
+        with loads[0], loads[1], loads[2]:
+            wait_for(lambda: not any(alive(pid) for pid in first))
+            assert not socket.has_ipv6 or not os.path.exists("/proc/net/if_inet6") or by_ipv6()
+        assert [load.failures for load in loads] == [[]] * 3
+        assert all(load.answers for load in loads)
+
+
 def test_max_memory(make_server, watch, mpm):
     if mpm != "event":
         pytest.skip("ends as with PythonMaxRequests")

@@ -8,9 +8,15 @@
 //!   something, and the child shuts down as it does for MaxConnectionsPerChild. The connection that was
 //!   to be accepted stays in the queue for the other children. Such a child would tell its parent that it is
 //!   sick, for which the parent, where it has no other, gives up: so the exit status is put right.
+//!
+//! Where ListenCoresBucketsRatio gives each group of children sockets of its own, httpd keeps the records of
+//! all groups but the first to itself. There the listening sockets are replaced by ones that cannot accept,
+//! which comes to the same, with a line of httpd's in the log.
 
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
 
 use super::{log, mpm};
 use crate::ffi;
@@ -23,6 +29,8 @@ static NEXT: AtomicU64 = AtomicU64::new(NEVER);
 /// When the process ends, whoever is still at work.
 static DEADLINE: AtomicU64 = AtomicU64::new(NEVER);
 static REFUSED: AtomicBool = AtomicBool::new(false);
+/// Descriptors that no longer accept, of sockets with these inodes.
+static REPLACED: Mutex<Vec<(c_int, libc::ino_t)>> = Mutex::new(Vec::new());
 /// How many threads are known to be stuck.
 static STUCK: AtomicUsize = AtomicUsize::new(0);
 
@@ -84,16 +92,129 @@ extern "C" fn exit_in_health() {
     unsafe { libc::exit(0) }
 }
 
-/// Exchanges the accept functions of this process's listeners.
+/// The listeners of the first group of children, which is mostly the only one.
+fn listeners() -> impl Iterator<Item = *mut ffi::ap_listen_rec> {
+    // SAFETY: the list lives as long as the configuration, and nobody changes it in a child.
+    let (first, next) = unsafe {
+        let first = ffi::ap_listeners;
+        let next = |listener: &*mut ffi::ap_listen_rec| (**listener).next;
+        (first, next)
+    };
+    std::iter::successors((!first.is_null()).then_some(first), move |listener| {
+        let next = next(listener);
+        (!next.is_null()).then_some(next)
+    })
+}
+
+/// Exchanges the accept functions of this process's listeners, or their sockets.
 fn refuse_connections() {
-    // SAFETY: the list of this process; the MPM reads the field once per connection, a word that is
-    // replaced as a whole.
-    unsafe {
-        let mut listener = ffi::ap_listeners;
-        while !listener.is_null() {
+    let mut is_ours = false;
+    for listener in listeners() {
+        // SAFETY: a live record; the MPM reads the field once per connection, a word that is replaced as a
+        // whole.
+        unsafe {
+            is_ours |= (*listener).active != 0;
             std::ptr::addr_of_mut!((*listener).accept_func).write_volatile(Some(refuse));
-            listener = (*listener).next;
         }
+    }
+    if !is_ours {
+        // Closed in this process, which is of another group.
+        *REPLACED.lock() = replace_sockets();
+    }
+}
+
+/// Puts a socket that cannot accept in the place of each listening one; descriptors and inodes of the new ones.
+fn replace_sockets() -> Vec<(c_int, libc::ino_t)> {
+    let mut replaced = Vec::new();
+    let Ok(names) = std::fs::read_dir("/proc/self/fd") else {
+        return replaced;
+    };
+    let descriptors: Vec<c_int> = names
+        .filter_map(|name| name.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in descriptors {
+        let Some(address) = listening_on(descriptor) else {
+            continue;
+        };
+        // A program may listen too, somewhere else.
+        // SAFETY: live records, whose addresses are as long as they say.
+        let is_httpds = listeners().any(|listener| unsafe {
+            let bound = (*listener).bind_addr;
+            !bound.is_null() && bytes_of(bound) == address
+        });
+        if !is_httpds {
+            continue;
+        }
+        // SAFETY: the new socket takes the place of one whose other descriptors stay as they are.
+        unsafe {
+            let family = i32::from(address.first_chunk().map_or(0, |b| u16::from_ne_bytes(*b)));
+            let socket = libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+            if socket < 0 {
+                continue;
+            }
+            if libc::dup3(socket, descriptor, libc::O_CLOEXEC) == descriptor {
+                replaced.extend(inode(descriptor).map(|inode| (descriptor, inode)));
+            }
+            libc::close(socket);
+        }
+    }
+    replaced
+}
+
+/// The address that a socket listens on; `None` for anything else.
+fn listening_on(descriptor: c_int) -> Option<Vec<u8>> {
+    // SAFETY: questions about a descriptor, with room for the answers.
+    unsafe {
+        let mut is_listening: c_int = 0;
+        let mut length = std::mem::size_of::<c_int>() as libc::socklen_t;
+        let asked = libc::getsockopt(
+            descriptor,
+            libc::SOL_SOCKET,
+            libc::SO_ACCEPTCONN,
+            std::ptr::addr_of_mut!(is_listening).cast(),
+            &mut length,
+        );
+        if asked != 0 || is_listening == 0 {
+            return None;
+        }
+        let mut address: libc::sockaddr_storage = std::mem::zeroed();
+        let mut length = std::mem::size_of_val(&address) as libc::socklen_t;
+        let named = libc::getsockname(
+            descriptor,
+            std::ptr::addr_of_mut!(address).cast(),
+            &mut length,
+        );
+        let bytes = std::ptr::addr_of!(address).cast::<u8>();
+        (named == 0).then(|| std::slice::from_raw_parts(bytes, length as usize).to_vec())
+    }
+}
+
+/// The bytes of an address of APR's.
+///
+/// # Safety
+/// It is alive.
+unsafe fn bytes_of<'a>(address: *const ffi::apr_sockaddr_t) -> &'a [u8] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let bytes = std::ptr::addr_of!((*address).sa).cast::<u8>();
+        std::slice::from_raw_parts(bytes, (*address).salen as usize)
+    }
+}
+
+fn inode(descriptor: c_int) -> Option<libc::ino_t> {
+    // SAFETY: fills a plain record, or fails.
+    unsafe {
+        let mut record: libc::stat = std::mem::zeroed();
+        (libc::fstat(descriptor, &mut record) == 0).then_some(record.st_ino)
+    }
+}
+
+/// Notices that the MPM has closed the sockets that cannot accept.
+fn look_at_replaced() {
+    let replaced = REPLACED.lock();
+    let is_there = |(descriptor, known): &(c_int, libc::ino_t)| inode(*descriptor) == Some(*known);
+    if !replaced.is_empty() && !replaced.iter().any(is_there) {
+        REFUSED.store(true, Ordering::SeqCst);
     }
 }
 
@@ -114,6 +235,7 @@ pub fn look(now: u64) {
         return;
     }
     let is_threaded = mpm::is_threaded();
+    look_at_replaced();
     if is_threaded && !REFUSED.load(Ordering::SeqCst) {
         wake_listener();
     }

@@ -11,7 +11,7 @@ extern "C" {
 
 /// Modules with code between taking a lock and seeing to its release, or between two changes that belong
 /// together; each is done in a moment, unless it waits for another thread that is there.
-const MODULES: [&str; 8] = [
+const MODULES: [&str; 11] = [
     // The import system: a lock of a module that its owner left behind blocks all imports of it for good.
     "importlib._bootstrap",
     "importlib._bootstrap_external",
@@ -22,6 +22,10 @@ const MODULES: [&str; 8] = [
     "mod_python._callback",
     "mod_python._importer",
     "mod_python._pages",
+    // These take a lock that all children share, or have a file open.
+    "mod_python._psp_cache",
+    "mod_python._session.dbm",
+    "mod_python._session.file",
 ];
 
 /// Whether the innermost Python frame of a thread belongs to such code.

@@ -1,5 +1,7 @@
-/* mod_plain: a handler of a few lines; what httpd itself does to connections at a restart shows
- * under it, so that it is not held against us. */
+/* mod_plain: a handler of a few lines, and one that hangs; what httpd itself does to connections at a
+ * restart, and to children at its end, shows under them, so that it is not held against us. */
+
+#include <unistd.h>
 
 #include "httpd.h"
 #include "http_config.h"
@@ -7,6 +9,11 @@
 
 static int plain_handler(request_rec *r)
 {
+    if (r->handler && !strcmp(r->handler, "plain-hangs")) {
+        ap_rputs("begun", r);
+        ap_rflush(r);
+        for (;;) sleep(600);
+    }
     if (!r->handler || strcmp(r->handler, "plain")) return DECLINED;
     ap_set_content_type(r, "text/plain");
     ap_rputs("hello", r);
