@@ -11,7 +11,7 @@ extern "C" {
 
 /// Modules with code between taking a lock and seeing to its release, or between two changes that belong
 /// together; each is done in a moment, unless it waits for another thread that is there.
-const MODULES: [&str; 11] = [
+const MODULES: [&str; 5] = [
     // The import system: a lock of a module that its owner left behind blocks all imports of it for good.
     "importlib._bootstrap",
     "importlib._bootstrap_external",
@@ -19,13 +19,17 @@ const MODULES: [&str; 11] = [
     "_frozen_importlib_external",
     // Handlers' locks are acquired without `with` (until Python 3.12).
     "logging",
-    "mod_python._callback",
-    "mod_python._importer",
-    "mod_python._pages",
+];
+
+/// Those of the package mod_python.
+const OURS: [&str; 6] = [
+    "_callback",
+    "_importer",
+    "_pages",
     // These take a lock that all children share, or have a file open.
-    "mod_python._psp_cache",
-    "mod_python._session.dbm",
-    "mod_python._session.file",
+    "_psp_cache",
+    "_session.dbm",
+    "_session.file",
 ];
 
 /// Whether the innermost Python frame of a thread belongs to such code.
@@ -45,7 +49,10 @@ pub unsafe fn is_at_work(py: Python<'_>, state: *mut ffi::PyThreadState) -> bool
         .and_then(|globals| globals.get_item(intern!(py, "__name__")));
     name.is_ok_and(|name| {
         name.extract::<&str>()
-            .is_ok_and(|name| MODULES.contains(&name))
+            .is_ok_and(|name| match name.strip_prefix("mod_python.") {
+                Some(name) => OURS.contains(&name),
+                None => MODULES.contains(&name),
+            })
     })
 }
 
