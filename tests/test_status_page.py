@@ -1,7 +1,10 @@
 """PythonStatus: what children count, as a page, JSON, Prometheus' text and in mod_status."""
 
+import contextlib
 import json
+import os
 import re
+import signal
 import threading
 import time
 
@@ -81,6 +84,18 @@ def status(get):
     return json.loads(answer.text)
 
 
+def wait_until(holds):
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def get_or_nothing(port, path):
+    with contextlib.suppress(OSError):
+        client.get(port, path)
+
+
 def grown(before, after, name):
     return after[name] - before[name]
 
@@ -104,7 +119,13 @@ def test_counts(get, log):
     assert calls[1] - calls[0] == 7
     counts = [sum(row["count"] for row in state["histogram"]) for state in (before, after)]
     assert counts[1] - counts[0] == 8
-    assert [row["handler"] for row in after["handlers"]] == ["choose"]
+    rows = {(row["phase"], row["handler"]): row for row in after["handlers"]}
+    assert set(rows) == {("PythonHandler", "choose"), ("PythonFixupHandler", "choose")}
+    row = rows["PythonHandler", "choose"]
+    assert (row["calls"], row["errors"]) == (after["requests"], after["errors"])
+    assert row["seconds"] >= 0.2
+    waits = [sum(row["count"] for row in state["gil_histogram"]) for state in (before, after)]
+    assert waits == [before["gil_waits"], after["gil_waits"]]
     slowest = after["slowest"][0]
     assert (slowest["request"], slowest["handler"]) == ("GET /limited/endless", "choose")
 
@@ -123,6 +144,17 @@ def test_running_request_of_whatever_child(get, server):
         page = get("/python-status").text
         assert "GET /py/waits/&lt;b&gt;" in page
         assert "secret" not in page
+        assert "stack" not in row
+        # Under prefork it is always another child that answers.
+        answer = json.loads(get("/python-status?json&stacks").text)
+        (row,) = answer["running"]
+        assert any("handlers.py" in frame and "in waits" in frame for frame in row["stack"])
+        assert "in choose" not in row["stack"][0] and "in handler" in row["stack"][-1]
+        (lines,) = (one["lines"] for one in answer["stacks"] if one["pid"] == row["pid"])
+        assert "GET /py/waits/<b>, PythonHandler choose" in lines[0]
+        page = get("/python-status?stacks").text
+        assert "GET /py/waits/&lt;b&gt;, PythonHandler choose" in page
+        assert "in waits" in page and "secret" not in page
     finally:
         (server.root / "tmp/go").touch()
         thread.join()
@@ -137,27 +169,47 @@ def test_children(get, server):
     assert sum(child["requests"] for child in children) <= status(get)["requests"]
 
 
-def test_stacks(get):
+def test_stacks_of_idle_children(get, server):
+    get("/py/fine")
     stacks = json.loads(get("/python-status?json&stacks").text)["stacks"]
-    assert stacks == ["no thread runs Python code"]
+    assert {row["pid"] for row in stacks} == server.children()
+    assert [row["lines"] for row in stacks] == [["no thread runs Python code"]] * 2
     assert "no thread runs Python code" in get("/python-status?stacks").text
 
 
-def test_prometheus(get):
+def prometheus(text):
+    """The metrics by name, as Prometheus' own parser reads them; each name and row occurs once."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    families = list(text_string_to_metric_families(text))
+    names = [family.name for family in families]
+    assert len(set(names)) == len(names)
+    for family in families:
+        assert family.type != "unknown" and family.documentation
+        rows = [(row.name, *sorted(row.labels.items())) for row in family.samples]
+        assert len(set(rows)) == len(rows)
+    return {family.name: family for family in families}
+
+
+def test_prometheus(get, server):
     get("/py/fine")
+    assert prometheus(get("/python-status?prometheus=").text)
     answer = get("/python-status?prometheus")
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    samples = {}
-    for line in answer.text.splitlines():
-        if not line.startswith("#"):
-            found = re.fullmatch(r'(mod_python_\w+(?:\{\w+="[^"]*"\})?) (\d+(?:\.\d+)?)', line)
-            assert found, line
-            samples[found[1]] = float(found[2])
-    assert samples["mod_python_requests_total"] >= 1
-    assert samples['mod_python_calls_total{phase="PythonHandler"}'] >= 1
-    last = samples['mod_python_handler_seconds_bucket{le="+Inf"}']
-    assert last == samples["mod_python_handler_seconds_count"]
-    assert "# TYPE mod_python_handler_seconds histogram" in answer.text
+    families = prometheus(answer.text)
+    assert families["mod_python_requests"].samples[0].value >= 1
+    calls = {row.labels["phase"]: row.value for row in families["mod_python_calls"].samples}
+    assert calls["PythonHandler"] >= 1
+    for name in ("handler", "gil_wait", "session_wait"):
+        family = families["mod_python_%s_seconds" % name]
+        assert family.type == "histogram"
+        rows = {row.name[len(family.name) :]: row for row in family.samples}
+        assert (rows["_bucket"].labels, rows["_bucket"].value) == (
+            {"le": "+Inf"},
+            rows["_count"].value,
+        )
+    per_child = families["mod_python_resident_bytes"].samples
+    assert {int(row.labels["pid"]) for row in per_child} == server.children()
 
 
 def test_section_of_mod_status(get):
@@ -167,6 +219,8 @@ def test_section_of_mod_status(get):
     assert re.search(r"<dt>\d+ requests with content from Python", page)
     lines = get("/server-status?auto").text
     assert re.search(r"(?m)^PythonRequests: [1-9]\d*$", lines)
+    found = re.findall(r"(?m)^Python(\w+): (\d+(?:\.\d{6})?)$", lines)
+    assert len(found) == 14 == lines.count("\nPython")
 
 
 def test_only_to_be_read(fetch):
@@ -188,7 +242,27 @@ def test_counters_outlive_children(make_server, watch):
         get("/py/fine")
         now = status(get)
         assert now["requests"] == 5
-        assert {child["pid"] for child in now["children"]} >= server.children()
+        wait_until(lambda: {child["pid"] for child in status(get)["children"]} >= server.children())
+        assert sum(row["calls"] for row in now["handlers"]) == 10
+        assert len(now["slowest"]) == 5
+        # A child that is killed in the middle of a request.
+        thread = threading.Thread(target=lambda: get_or_nothing(server.port, "/py/waits"))
+        thread.start()
+        wait_until(lambda: status(get)["running"])
+        victim = status(get)["running"][0]["pid"]
+        os.kill(victim, signal.SIGKILL)
+        thread.join()
+        log.allow("exit signal Killed")
+        wait_until(lambda: {row["pid"] for row in status(get)["children"]} == server.children())
+        now = status(get)
+        assert now["running"] == []
+        assert victim not in {row["pid"] for row in now["children"]}
+        # That request was not finished, and nothing that was is forgotten.
+        assert now["requests"] == 5
+        get("/py/fine")
+        now = status(get)
+        assert now["requests"] == 6
+        assert sum(row["calls"] for row in now["handlers"]) == 13
 
 
 def test_off(make_server, mpm):
@@ -201,3 +275,50 @@ def test_off(make_server, mpm):
         page = json.loads(client.get(server.port, "/python-status?json").text)
         assert (page["enabled"], page["requests"], page["children"]) == (False, 0, [])
         assert "mod_python</h2>" not in client.get(server.port, "/server-status").text
+
+
+def test_stack_of_a_handler_that_sits_on_the_gil(make_server, watch, mpm):
+    if mpm != "event":
+        pytest.skip("the same under every MPM")
+    files = {
+        "choose.py": """
+            import ctypes
+            import os
+            from mod_python import apache
+
+            def handler(req):
+                gate = os.open("@root@/tmp/gate", os.O_RDWR)
+                ctypes.PyDLL(None).read(gate, ctypes.create_string_buffer(1), 1)
+                os.close(gate)
+                return apache.OK
+
+            def fixuphandler(req):
+                return apache.OK
+        """
+    }
+    with make_server(Site(conf=CONF, files=files)) as server:
+        watch(server)
+        gate = server.root / "tmp/gate"
+        os.mkfifo(gate)
+        gate.chmod(0o666)
+
+        def get(path):
+            return client.get(server.port, path)
+
+        thread = threading.Thread(target=lambda: get("/py/stuck"))
+        thread.start()
+        wait_until(
+            lambda: [row["handler"] for row in status(get)["running"]] == ["PythonHandler choose"]
+        )
+        answer = json.loads(get("/python-status?json&stacks").text)
+        gate.write_bytes(b"x")
+        (row,) = answer["running"]
+        assert any("in handler" in frame for frame in row["stack"])
+        (lines,) = (one["lines"] for one in answer["stacks"])
+        assert any("GET /py/stuck, PythonHandler choose (most" in line for line in lines)
+        thread.join()
+        # The thread that waited for the GIL has it, and the next answer is new.
+        (lines,) = (
+            one["lines"] for one in json.loads(get("/python-status?json&stacks").text)["stacks"]
+        )
+        assert lines == ["no thread runs Python code"]

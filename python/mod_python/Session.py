@@ -89,7 +89,7 @@ class BaseSession(dict):
 
     _new = 1
     _created = _accessed = _timeout = 0
-    _locked = _invalid = 0
+    _locked = _invalid = _failed = 0
 
     def __init__(self, req, sid=None, secret=None, lock=1, timeout=0):
         self._begin(req, sid, secret, lock, timeout, _options.of(req))
@@ -258,6 +258,13 @@ class BaseSession(dict):
 
     def do_save(self, dict):
         raise NotImplementedError
+
+
+if _apache is not None and _apache._is_counting():
+    # PythonStatus On
+    from mod_python._session import log as _log
+
+    _log.count_all(BaseSession)
 
 
 def _type_for_mpm():

@@ -166,9 +166,12 @@ def _first(name, log=0, path=None):
         module = importlib.import_module(name)
     except BaseException:
         _sources.pop(name, None)
+        _apache._count_code("failed", spec.origin if spec is not None else name)
         raise
     if sources is not None:
         sources.look()
+    if "__mtime__" not in module.__dict__:
+        _apache._count_code("imported", getattr(module, "__file__", None))
     module.__mtime__ = module_mtime(module)
     return module
 
@@ -212,6 +215,7 @@ def _refresh(module, name, log=0, path=None):
             raise error
         if code is not None:
             _execute(module, code)
+            _apache._count_code("reloaded", file)
         _sources[name] = new
         module.__mtime__ = module_mtime(module)
         if known is not None:
@@ -219,6 +223,7 @@ def _refresh(module, name, log=0, path=None):
     except BaseException:
         # Look again at the next request, not in a second.
         module.__mtime_check__ = 0
+        _apache._count_code("failed", file)
         raise
     finally:
         with _reloading_lock:

@@ -180,7 +180,9 @@ def _refreshed(path, stamp, req):
         module = _load(path, source)
     except BaseException:
         _broken[path] = stamp
+        _apache._count_code("failed", path)
         raise
+    _apache._count_code("page_loaded" if known is None else "page_reloaded", path)
     _broken.pop(path, None)
     page = Page(path, stamp if sources.whole else _NO_STAMP, module, sources)
     if any(name.encode() in source for name in _guards.NAMES):

@@ -10,6 +10,8 @@ import io
 import re
 import sys
 
+import _apache
+
 from mod_python import _psp
 from mod_python._sources import Sources
 
@@ -19,6 +21,9 @@ TEXT_NAME = "__psp__"  # what code of pages without a file has for a file name
 # look for them in ways that cannot be seen.
 LAZY_NAMES = frozenset(["Session", "dbm", "escape", "marshal", "tempdir", "tempfile", "types"])
 _LOOKS_AROUND = frozenset(["dir", "eval", "exec", "globals", "locals", "vars"])
+
+# Files that PythonStatus has counted as compiled.
+_counted = set()
 
 if sys.version_info >= (3, 12):
     # Pages are string literals to Python, and "unknown escapes pass" is how PSP is documented;
@@ -80,6 +85,18 @@ def compile_page(filename, dir, settings, text=None):
     read; UnicodeDecodeError for one that is not in its encoding; LookupError for an encoding
     nobody knows.
     """
+    try:
+        page = _compile(filename, dir, settings, text)
+    except BaseException:
+        _apache._count_code("failed", filename)
+        raise
+    _apache._count_code("psp_recompiled" if filename in _counted else "psp_compiled", filename)
+    if filename is not None and len(_counted) < 4096 and _apache._is_counting():
+        _counted.add(filename)
+    return page
+
+
+def _compile(filename, dir, settings, text):
     encoding, escape = settings
     name = TEXT_NAME if text is not None else filename
     translation = _psp.translate(name, text, dir, encoding, escape)

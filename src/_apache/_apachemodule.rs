@@ -16,7 +16,7 @@ use super::tableobject::TableObject;
 use super::wsgi_gateway::Gateway;
 use super::wsgi_response::WsgiResponse;
 use super::{
-    attributes, child_cleanup, config_tree as tree, errors, file_stamp, forms, global_lock,
+    attributes, child_cleanup, config_tree as tree, counts, errors, file_stamp, forms, global_lock,
     importing, log_stream, parse_qs, process_lock, request_cookies, request_lock, request_options,
     session_cache, table_iterator, table_slots, text,
 };
@@ -187,6 +187,9 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(importing::_is_main_interpreter, module)?)?;
     module.add_function(wrap_pyfunction!(importing::_set_contents, module)?)?;
     module.add_function(wrap_pyfunction!(importing::_modules_changed, module)?)?;
+    module.add_function(wrap_pyfunction!(counts::_is_counting, module)?)?;
+    module.add_function(wrap_pyfunction!(counts::_count_session, module)?)?;
+    module.add_function(wrap_pyfunction!(counts::_count_code, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_lock, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_trylock, module)?)?;
     module.add_function(wrap_pyfunction!(global_lock::_global_unlock, module)?)?;

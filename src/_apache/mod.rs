@@ -12,6 +12,7 @@ pub mod configtable;
 pub mod configured;
 pub mod conn_io;
 pub mod connobject;
+pub mod counts;
 pub mod errors;
 pub mod field_names;
 pub mod file_stamp;

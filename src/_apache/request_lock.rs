@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::{PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 
+use super::counts;
 use super::global_lock::hash_of;
 use super::request_config::RequestState;
 use super::requestobject::RequestObject;
@@ -85,10 +86,18 @@ pub fn _request_lock(
     };
     // Free nearly always, and then the GIL need not be given away.
     if !lock.trylock().map_err(refused)? {
-        if highest < Some(lock) {
+        let begin = Instant::now();
+        let has_it = if highest < Some(lock) {
             // Everybody who waits here without limit holds only lower locks: nobody waits in a circle.
             detach(py, || lock.lock()).map_err(refused)?;
-        } else if !detach(py, || try_for(PATIENCE, || lock.trylock())).map_err(refused)? {
+            true
+        } else {
+            detach(py, || try_for(PATIENCE, || lock.trylock())).map_err(refused)?
+        };
+        if let Some(counts) = counts::get() {
+            counts.lock_wait(begin.elapsed(), has_it);
+        }
+        if !has_it {
             return Err(PyTimeoutError::new_err(
                 "another request has held a lock for 10 seconds that is needed besides the one held \
                  already; open the sessions of a request in one order everywhere, or unlock one first",

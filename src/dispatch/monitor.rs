@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use super::status::counting;
 use crate::_apache::request_timeout;
 use crate::config::calls_are_watched;
 use crate::httpd::{log, mpm, recycle};
@@ -330,9 +331,22 @@ fn write_raw() {
         log::Level::Notice,
         "MP0706: the stacks of this child, by faulthandler: Python gives no answer",
     );
-    let text = stacks::raw();
-    write(
-        &text.lines().map(str::to_string).collect::<Vec<_>>(),
-        log::Level::Notice,
-    );
+    write(&raw_lines(), log::Level::Notice);
+}
+
+/// What faulthandler says of all stacks, as lines, for when Python gives no answer.
+pub fn raw_lines() -> Vec<String> {
+    stacks::raw().lines().map(entitled).collect()
+}
+
+/// faulthandler's line about a thread, with what that serves where it is known.
+fn entitled(line: &str) -> String {
+    let number = line.split_once("hread 0x").and_then(|(_, rest)| {
+        let end = rest.find(' ')?;
+        u64::from_str_radix(&rest[..end], 16).ok()
+    });
+    match (number.and_then(counting::title_of), line.find(" (most")) {
+        (Some(title), Some(at)) => format!("{}, {title}{}", &line[..at], &line[at..]),
+        _ => line.to_string(),
+    }
 }

@@ -87,7 +87,7 @@ fn run<R>(
     let counted = counting::begin(py, &what);
     let (result, is_over) = watched(py, interpreter, called, config, body);
     match (counted, &result) {
-        (Some(counted), Ok(None)) => counted.forget(),
+        (Some(counted), Ok(None)) => drop(counted),
         (Some(counted), _) => counted.end(py, &what, result.as_ref().err(), is_over),
         (None, _) => {}
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 use pyo3::ffi;
@@ -42,6 +42,8 @@ struct Registry {
 
 static REGISTRY: RwLock<Option<Registry>> = RwLock::new(None);
 static MAIN: AtomicPtr<Interpreter> = AtomicPtr::new(std::ptr::null_mut());
+/// How many names there are.
+static NAMES: AtomicUsize = AtomicUsize::new(0);
 
 /// Names whose interpreter some thread is making right now.
 static MAKING: Mutex<Vec<CString>> = Mutex::new(Vec::new());
@@ -74,6 +76,7 @@ pub(super) unsafe fn adopt_main() {
         by_name: HashMap::from([(main.name.clone(), main)]),
         count: 1,
     });
+    NAMES.store(1, Ordering::Release);
     // SAFETY: as above.
     unsafe { thread::adopt_current(main) };
 }
@@ -99,7 +102,28 @@ pub fn alias_main(name: &CStr) {
                 callback: main.callback,
             })
         });
+        NAMES.store(registry.by_name.len(), Ordering::Release);
     }
+}
+
+/// How many names stand for an interpreter; grows when [`names`] changes.
+#[inline]
+pub fn count_of_names() -> usize {
+    NAMES.load(Ordering::Acquire)
+}
+
+/// All names with the number of the CPython interpreter that each stands for, in a fixed order; first the
+/// one under which an interpreter was made.
+pub fn names() -> Vec<(usize, &'static CStr)> {
+    let mut names: Vec<(usize, &'static CStr)> = REGISTRY
+        .read()
+        .iter()
+        .flat_map(|registry| registry.by_name.values())
+        .map(|known| (known.index, known.name.as_c_str()))
+        .collect();
+    let own = main().map(|main| main.name.as_c_str());
+    names.sort_by_key(|(index, name)| (*index, Some(*name) != own, *name));
+    names
 }
 
 /// Every CPython interpreter once, under one of its names.
@@ -171,6 +195,7 @@ fn make(name: &CStr) -> Result<&'static Interpreter, MakeError> {
         });
         thread::keep(interpreter, state);
         registry.by_name.insert(name.to_owned(), interpreter);
+        NAMES.store(registry.by_name.len(), Ordering::Release);
         Ok(interpreter)
     })
 }

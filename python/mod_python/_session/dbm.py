@@ -89,17 +89,20 @@ class _SqliteStore:
         self.connection.execute(self.DELETE, (sid,))
 
     def clean(self, server):
+        """Remove what has expired; how many sessions that were."""
         with _GlobalLock(server):
-            self._do(server, self._clean, locked=True)
+            return self._do(server, self._clean, locked=True)
 
     def _clean(self):
         now = time.time()
-        self.connection.execute("DELETE FROM Dict WHERE expires < ?", (now,))
+        removed = self.connection.execute("DELETE FROM Dict WHERE expires < ?", (now,)).rowcount
         # Rows that another program wrote have no time.
         foreign = self.connection.execute("SELECT key, value FROM Dict WHERE expires IS NULL")
         for key, value in foreign.fetchall():
             if _is_over(value, now):
                 self._delete(key)
+                removed += 1
+        return removed
 
     def _do(self, server, action, *args, locked=False):
         """Run an action on the open database; a damaged one is put aside and begun anew."""
@@ -250,12 +253,16 @@ class _DbmStore:
         self._change(server, change)
 
     def clean(self, server):
+        """As _SqliteStore.clean."""
+
         def change(db):
             now = time.time()
-            for key in [key for key in db.keys() if _is_over(db[key], now)]:
+            over = [key for key in db.keys() if _is_over(db[key], now)]
+            for key in over:
                 del db[key]
+            return len(over)
 
-        self._change(server, change)
+        return self._change(server, change)
 
     def _change(self, server, change):
         """Change a copy of the files, then give it their names.
@@ -272,10 +279,11 @@ class _DbmStore:
             for suffix in _suffixes(self.path):
                 shutil.copy(self.path + suffix, copy + suffix)
             with self.module.open(copy, "c", 0o640) as db:
-                change(db)
+                result = change(db)
             # Data before index, where there are two.
             for suffix in sorted(_suffixes(copy), key=(".dir", ".bak").count):
                 os.rename(copy + suffix, self.path + suffix)
+            return result
 
 
 def _suffixes(path):
@@ -355,7 +363,7 @@ class DbmSession(defaults.BaseSession):
             return serializer.loads(data, self._options.serializer)
         except Exception:
             where = "session %s of %s" % (self._sid, self._dbmfile)
-            log.failure(self._req, "Error while loading a session", where)
+            log.failure(self, "Error while loading a session", where)
             return None
 
     def do_save(self, dict):
@@ -375,4 +383,4 @@ class DbmSession(defaults.BaseSession):
 def dbm_cleanup(data):
     """Remove expired and malformed sessions; data is the list [file, dbmtype, server]."""
     path, dbmtype, server = data
-    _store(path, dbmtype).clean(server)
+    log.expired("DbmSession", _store(path, dbmtype).clean(server))

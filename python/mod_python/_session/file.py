@@ -167,7 +167,7 @@ class FileSession(defaults.BaseSession):
                 return None
             file.touch()
         except Exception:
-            log.failure(self._req, "Error while loading a session", self._path())
+            log.failure(self, "Error while loading a session", self._path())
             return None
         self._file = file
         return state
@@ -184,14 +184,14 @@ class FileSession(defaults.BaseSession):
             write(self._sessdir, self._sid, data)
             self._file = None
         except Exception:
-            log.failure(self._req, "Error while saving a session", self._path())
+            log.failure(self, "Error while saving a session", self._path())
 
     def do_delete(self):
         self._file = None
         try:
             _remove(self._path())
         except OSError:
-            log.failure(self._req, "Error while deleting a session", self._path())
+            log.failure(self, "Error while deleting a session", self._path())
 
     def do_cleanup(self):
         self._req.register_cleanup(
@@ -235,9 +235,11 @@ def filesession_cleanup(data):
         else:
             say("FileSession cleanup: another process is already running", log.NOTICE)
         return
+    cleanup = _Cleanup(data, say)
     try:
-        _Cleanup(data, say).run()
+        cleanup.run()
     finally:
+        log.expired("FileSession", cleanup.removed)
         _remove(lock_file)
 
 
@@ -254,6 +256,7 @@ class _Cleanup:
         self.start = time.time()
         self.oldest = self.start - data["timeout"] - self.grace
         self.status_file = self.sess_dir + "/fs_status.txt"
+        self.removed = 0  # by this run; expired has those of unfinished ones before
 
     def run(self):
         first, self.expired, self.total, spent = self.read_status()
@@ -301,7 +304,9 @@ class _Cleanup:
                 self.total += 1
                 try:
                     if self.is_expired("%s/%s" % (directory, name)):
-                        self.expired += _remove("%s/%s" % (directory, name))
+                        if _remove("%s/%s" % (directory, name)):
+                            self.expired += 1
+                            self.removed += 1
                 except FileNotFoundError:
                     pass  # deleted meanwhile
                 except OSError as error:

@@ -33,4 +33,5 @@ def mem_cleanup(sdict):
     now = time.time()
     for sid, state in list(sdict.items()):
         if now - state["_accessed"] > state["_timeout"]:
-            sdict.pop(sid, None)
+            if sdict.pop(sid, None) is not None:
+                log.expired("MemorySession", 1)

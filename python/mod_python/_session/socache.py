@@ -26,7 +26,7 @@ class SocacheSession(defaults.BaseSession):
         try:
             return serializer.loads(data, self._options.serializer)
         except Exception:
-            log.failure(self._req, "Error while loading a session", "session " + self._sid)
+            log.failure(self, "Error while loading a session", "session " + self._sid)
             return None
 
     def do_save(self, dict):

@@ -2,23 +2,31 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pyo3::prelude::*;
 
-use super::table::{self, Child, BUCKETS, KINDS, THREADS};
-use crate::_apache::{errors, importing};
+use super::table::{
+    self, Child, Handler, Interpreter, BUCKETS, HANDLERS, INTERPRETERS, KINDS, RECENT, THREADS,
+    WAIT_BUCKETS,
+};
+use super::{stacks, text};
+use crate::_apache::{counts, errors};
 use crate::config::phase::Phase;
 use crate::httpd::{log, mpm, Conn, Request};
-use crate::interpreter::registry;
+use crate::interpreter::{registry, thread};
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
 static MINE: AtomicPtr<Child> = AtomicPtr::new(std::ptr::null_mut());
 static NEXT_THREAD: AtomicUsize = AtomicUsize::new(0);
+/// How many names of interpreters the record knows.
+static NAMES: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// This thread's row among the running requests.
     static ROW: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// How many calls are in progress on this thread, one inside the other.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// When it asked for Python.
     static ASKED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
@@ -38,20 +46,22 @@ pub fn prepare() -> std::io::Result<()> {
 
 /// Begins to count in a child.
 pub fn start() {
-    match table::claim() {
-        Some(child) => {
-            MINE.store(std::ptr::from_ref(child).cast_mut(), Ordering::Release);
-            IS_ON.store(true, Ordering::Relaxed);
-        }
-        None => log::main_server(
+    let Some(child) = table::claim() else {
+        log::main_server(
             log::Level::Warning,
             "MP0720: PythonStatus has no room for this child, which counts nothing",
-        ),
-    }
+        );
+        return;
+    };
+    MINE.store(std::ptr::from_ref(child).cast_mut(), Ordering::Release);
+    counts::set(&Told);
+    IS_ON.store(true, Ordering::Relaxed);
+    publish_interpreters(child);
+    stacks::listen(child);
 }
 
 /// This child's record.
-pub fn mine() -> Option<&'static Child> {
+fn mine() -> Option<&'static Child> {
     // SAFETY: null or a record of the table, which is never unmapped.
     unsafe { MINE.load(Ordering::Acquire).as_ref() }
 }
@@ -61,8 +71,19 @@ fn add(counter: &AtomicU64, value: u64) {
     counter.store(counter.load(Ordering::Relaxed) + value, Ordering::Relaxed);
 }
 
-fn micros(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Microseconds since the epoch.
+pub fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(1, micros)
+}
+
+/// Counts a time in a histogram.
+fn bucket(buckets: &[AtomicU64], ends: &[u64], micros: u64) {
+    add(&buckets[ends.partition_point(|end| *end < micros)], 1);
 }
 
 /// Python is asked for, by this thread.
@@ -79,8 +100,8 @@ pub fn entered(_py: Python<'_>) {
     let (Some(asked), Some(child)) = (ASKED.take(), mine()) else {
         return;
     };
-    let waited = micros(asked);
-    add(&child.counters.gil_waits, 1);
+    let waited = micros(asked.elapsed());
+    bucket(&child.counters.gil_buckets, &WAIT_BUCKETS, waited);
     add(&child.counters.gil_micros, waited);
     if waited > child.gil_longest.load(Ordering::Relaxed) {
         child.gil_longest.store(waited, Ordering::Relaxed);
@@ -107,39 +128,24 @@ pub struct What<'a> {
 pub struct Counted {
     child: &'static Child,
     began: Instant,
-    /// Its row among the running requests, unless the call is part of another.
+    /// Its row among the running requests, unless the call is part of another or there was none.
     row: Option<usize>,
+    is_unlisted: bool,
 }
 
 /// A call begins.
 pub fn begin(_py: Python<'_>, what: &What<'_>) -> Option<Counted> {
     let child = mine()?;
-    let mut row = ROW.get();
-    if row == usize::MAX {
-        row = NEXT_THREAD.fetch_add(1, Ordering::Relaxed);
-        ROW.set(row);
-    }
-    let entry = child.running[..THREADS]
-        .get(row)
-        .filter(|entry| entry.began.load(Ordering::Relaxed) == 0);
-    if let Some(entry) = entry {
-        entry.request.set(&line(what.of));
-        entry
-            .handler
-            .set(&[what.directive, b" ", what.handler].concat());
-        entry.began.store(now(), Ordering::Release);
-    }
-    Some(Counted {
+    let mut counted = Counted {
         child,
         began: Instant::now(),
-        row: entry.map(|_| row),
-    })
-}
-
-/// Microseconds since the epoch.
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(1, |now| u64::try_from(now.as_micros()).unwrap_or(u64::MAX))
+        row: None,
+        is_unlisted: false,
+    };
+    if DEPTH.replace(DEPTH.get() + 1) == 0 {
+        counted.list(what);
+    }
+    Some(counted)
 }
 
 /// `connection from 127.0.0.1:80`
@@ -159,53 +165,57 @@ fn line(of: Of<'_>) -> Vec<u8> {
 }
 
 impl Counted {
-    /// There was nothing to call.
-    pub fn forget(self) {
-        if let Some(entry) = self.row.and_then(|row| self.child.running.get(row)) {
-            entry.began.store(0, Ordering::Release);
+    /// Puts the request among those that run.
+    fn list(&mut self, what: &What<'_>) {
+        let mut row = ROW.get();
+        if row == usize::MAX {
+            row = NEXT_THREAD.fetch_add(1, Ordering::Relaxed);
+            ROW.set(row);
         }
+        let Some(entry) = self.child.running[..THREADS].get(row) else {
+            add(&self.child.unlisted, 1);
+            self.is_unlisted = true;
+            return;
+        };
+        entry.request.set(&line(what.of));
+        entry
+            .handler
+            .set(&[what.directive, b" ", what.handler].concat());
+        // SAFETY: asks only.
+        let thread = unsafe { libc::pthread_self() };
+        entry.thread.store(thread as u64, Ordering::Relaxed);
+        entry.began.store(now(), Ordering::Release);
+        self.row = Some(row);
     }
 
     /// The call has ended.
     pub fn end(self, py: Python<'_>, what: &What<'_>, error: Option<&PyErr>, is_over: bool) {
         let child = self.child;
-        let took = micros(self.began);
+        let took = micros(self.began.elapsed());
         let counters = &child.counters;
         let kind = what.phase.map_or(KINDS - 1, |phase| phase as usize);
+        let failed = error.is_some_and(|error| !error.is_instance(py, errors::server_return(py)));
         add(&counters.calls[kind], 1);
-        if let Some(error) = error {
-            if !error.is_instance(py, errors::server_return(py)) {
-                add(&counters.errors, 1);
-            }
-        }
-        if is_over {
-            add(&counters.timeouts, 1);
-        }
+        add(&counters.errors, u64::from(failed));
+        add(&counters.timeouts, u64::from(is_over));
         if what.phase == Some(Phase::Handler) {
-            let bucket = BUCKETS.partition_point(|end| *end < took);
-            add(&counters.buckets[bucket], 1);
+            bucket(&counters.buckets, &BUCKETS, took);
             add(&counters.micros, took);
             if matches!(what.of, Of::Request(r) if r.is_initial()) {
                 add(&counters.requests, 1);
             }
             self.note_slow(what, took);
         }
-        let row = child
-            .handlers
-            .iter()
-            .find(|row| row.calls.load(Ordering::Relaxed) == 0 || row.name.is(what.handler));
-        if let Some(row) = row {
-            if row.calls.load(Ordering::Relaxed) == 0 {
-                row.name.set(what.handler);
-            }
-            add(&row.calls, 1);
-            add(&row.micros, took);
+        let row = row_of(&counters.handlers, kind, what.handler);
+        add(&row.errors, u64::from(failed));
+        add(&row.micros, took);
+        add(&row.calls, 1);
+        if NAMES.load(Ordering::Relaxed) != registry::count_of_names() {
+            publish_interpreters(child);
         }
-        child
-            .interpreters
-            .store(registry::distinct().len() as u64, Ordering::Relaxed);
-        child.reloads.store(importing::reloads(), Ordering::Relaxed);
-        self.forget();
+        if let Some(row) = this_interpreter(child) {
+            add(&row.calls, 1);
+        }
     }
 
     fn note_slow(&self, what: &What<'_>, took: u64) {
@@ -220,9 +230,132 @@ impl Counted {
         };
         entry.request.set(&line(what.of));
         entry.handler.set(what.handler);
+        let pid = u64::from(std::process::id());
+        entry.pid.store(pid, Ordering::Relaxed);
         entry
             .began
             .store(now().saturating_sub(took), Ordering::Relaxed);
         entry.micros.store(took, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Counted {
+    /// Also after a panic.
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get().saturating_sub(1));
+        if let Some(entry) = self.row.and_then(|row| self.child.running.get(row)) {
+            entry.began.store(0, Ordering::Release);
+        }
+        if self.is_unlisted {
+            let unlisted = &self.child.unlisted;
+            let others = unlisted.load(Ordering::Relaxed).saturating_sub(1);
+            unlisted.store(others, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a thread of this child serves, by CPython's number of the thread.
+pub fn title_of(number: u64) -> Option<String> {
+    let entry = mine()?.running.iter().find(|entry| {
+        entry.began.load(Ordering::Acquire) > 0 && entry.thread.load(Ordering::Relaxed) == number
+    })?;
+    Some(format!("{}, {}", entry.request.get(), entry.handler.get()))
+}
+
+/// The row of a handler in a phase, taken if need be; the last one where all others are taken.
+fn row_of<'a>(rows: &'a [Handler; HANDLERS], kind: usize, name: &[u8]) -> &'a Handler {
+    let (rows, others) = rows.split_at(HANDLERS - 1);
+    for row in rows {
+        if row.calls.load(Ordering::Relaxed) == 0 {
+            row.kind.store(kind as u64, Ordering::Relaxed);
+            row.name.set(name);
+            return row;
+        }
+        if row.kind.load(Ordering::Relaxed) == kind as u64 && row.name.is(name) {
+            return row;
+        }
+    }
+    &others[0]
+}
+
+/// The row of the interpreter that this thread is in; `None` on a thread that Python made.
+fn this_interpreter(child: &Child) -> Option<&Interpreter> {
+    let index = thread::current()?.index;
+    Some(&child.interpreters[index.min(INTERPRETERS - 1)])
+}
+
+/// Writes down which interpreters there are, and what their names are.
+fn publish_interpreters(child: &Child) {
+    let names = registry::names();
+    NAMES.store(names.len(), Ordering::Relaxed);
+    for (index, row) in child.interpreters.iter().enumerate() {
+        let is_last = index == INTERPRETERS - 1;
+        let is_here = |number: usize| number == index || is_last && number > index;
+        let mine = names.iter().filter(|(number, _)| is_here(*number));
+        let mut numbers: Vec<usize> = mine.clone().map(|(number, _)| *number).collect();
+        numbers.dedup();
+        let mut text = Vec::new();
+        let mut more = 0;
+        for (_, name) in mine {
+            let name = name.to_bytes();
+            if is_last || text.len() + name.len() + 1 > text::Text::<64>::ROOM {
+                more += 1;
+                continue;
+            }
+            text.extend_from_slice(name);
+            text.push(b'\n');
+        }
+        row.names.set(&text);
+        row.more_names.store(more, Ordering::Relaxed);
+        row.count.store(numbers.len() as u64, Ordering::Relaxed);
+    }
+}
+
+/// What Python code tells.
+struct Told;
+
+impl counts::Counts for Told {
+    fn session(&self, kind: usize, event: usize, number: u64) {
+        if let Some(child) = mine() {
+            add(&child.counters.sessions[kind][event], number);
+        }
+    }
+
+    fn lock_wait(&self, lasted: Duration, has_it: bool) {
+        if let Some(child) = mine() {
+            let counters = &child.counters;
+            bucket(&counters.lock_buckets, &WAIT_BUCKETS, micros(lasted));
+            add(&counters.lock_micros, micros(lasted));
+            add(&counters.lock_timeouts, u64::from(!has_it));
+        }
+    }
+
+    fn code(&self, event: usize, file: &[u8]) {
+        let Some(child) = mine() else {
+            return;
+        };
+        add(&child.counters.code[event], 1);
+        if NAMES.load(Ordering::Relaxed) != registry::count_of_names() {
+            publish_interpreters(child);
+        }
+        if let Some(row) = this_interpreter(child) {
+            add(&row.code[event], 1);
+        }
+        // What each new child loads once would leave no room for what changed.
+        if matches!(
+            counts::CODE[event],
+            "imported" | "page_loaded" | "psp_compiled"
+        ) {
+            return;
+        }
+        let number = child.recents.load(Ordering::Relaxed);
+        let entry = &child.recent[number as usize % RECENT];
+        let pid = u64::from(std::process::id());
+        entry.at.store(0, Ordering::Relaxed);
+        entry.pid.store(pid, Ordering::Relaxed);
+        entry.event.store(event as u64, Ordering::Relaxed);
+        entry.file.set_end(file);
+        entry.at.store(now(), Ordering::Release);
+        child.recents.store(number + 1, Ordering::Relaxed);
     }
 }

@@ -1,66 +1,48 @@
 //! The memory all children share: a record for each, written by its owner under the GIL, read by anybody.
+//!
+//! When a child has ended its record goes to another one, which counts on from where its predecessor was:
+//! no sum ever goes down or loses what a child counted that was killed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::OnceLock;
 
+use super::process;
+use super::text::Text;
+use crate::_apache::counts::{CODE, SESSION_EVENTS, SESSION_KINDS};
 use crate::httpd::shared::{self, Shared};
 
-/// Upper ends of the histogram's buckets, in microseconds; one more bucket has what is slower.
+/// Upper ends of the buckets for content handlers, in microseconds; one more bucket has what is slower.
 pub const BUCKETS: [u64; 14] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
     2_500_000, 5_000_000, 10_000_000,
 ];
+/// The same for waits.
+pub const WAIT_BUCKETS: [u64; 10] = [
+    10, 100, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000,
+];
 /// The phases, and one row for filters, includes and access control's functions.
 pub const KINDS: usize = crate::config::phase::Phase::COUNT + 1;
-pub const HANDLERS: usize = 32;
+/// The last row is for all handlers that found no other.
+pub const HANDLERS: usize = 33;
+/// The last row is for all interpreters with a higher number.
+pub const INTERPRETERS: usize = 17;
 pub const SLOWEST: usize = 8;
+pub const RECENT: usize = 8;
 pub const THREADS: usize = 128;
-const WORDS: usize = 24;
 
-/// A text of at most 191 bytes; one that is read while it is written may be a mixture.
-#[repr(C)]
-pub struct Text([AtomicU64; WORDS]);
+/// A name, a request, a path.
+pub type Line = Text<24>;
 
-impl Text {
-    pub fn set(&self, text: &[u8]) {
-        let mut bytes = [0u8; WORDS * 8];
-        let length = text.len().min(bytes.len() - 1);
-        bytes[..length].copy_from_slice(&text[..length]);
-        for (word, bytes) in self.0.iter().zip(bytes.chunks_exact(8)) {
-            let value = u64::from_ne_bytes(bytes.try_into().unwrap_or_default());
-            word.store(value, Ordering::Relaxed);
-        }
-    }
-
-    pub fn get(&self) -> String {
-        let bytes: Vec<u8> = self
-            .0
-            .iter()
-            .flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes())
-            .take_while(|byte| *byte != 0)
-            .collect();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    pub fn is(&self, text: &[u8]) -> bool {
-        let length = text.len().min(WORDS * 8 - 1);
-        self.0.iter().enumerate().all(|(index, word)| {
-            let mut bytes = [0u8; 8];
-            let start = (index * 8).min(length);
-            let end = (start + 8).min(length);
-            bytes[..end - start].copy_from_slice(&text[start..end]);
-            word.load(Ordering::Relaxed) == u64::from_ne_bytes(bytes)
-        })
-    }
-}
-
-/// Calls of one handler.
+/// Calls of one handler in one phase.
 #[repr(C)]
 pub struct Handler {
     /// 0 where the row is free.
     pub calls: AtomicU64,
+    pub errors: AtomicU64,
     pub micros: AtomicU64,
-    pub name: Text,
+    /// Number of the phase.
+    pub kind: AtomicU64,
+    pub name: Line,
 }
 
 /// One request.
@@ -70,10 +52,37 @@ pub struct Entry {
     pub began: AtomicU64,
     /// How long it took.
     pub micros: AtomicU64,
+    pub pid: AtomicU64,
+    /// CPython's number of the thread.
+    pub thread: AtomicU64,
     /// `GET /x`
-    pub request: Text,
+    pub request: Line,
     /// `PythonHandler module::function`
-    pub handler: Text,
+    pub handler: Line,
+}
+
+/// A file that was loaded again, or failed to be loaded.
+#[repr(C)]
+pub struct Loaded {
+    /// In microseconds since the epoch; 0 where the row is free.
+    pub at: AtomicU64,
+    pub pid: AtomicU64,
+    /// Number of the event in [`CODE`].
+    pub event: AtomicU64,
+    pub file: Line,
+}
+
+/// One CPython interpreter of a child.
+#[repr(C)]
+pub struct Interpreter {
+    /// How many interpreters the row is about: 0, 1, and more in the last row.
+    pub count: AtomicU64,
+    pub calls: AtomicU64,
+    pub code: [AtomicU64; CODE.len()],
+    /// How many of its names found no room below.
+    pub more_names: AtomicU64,
+    /// Its names, one a line.
+    pub names: Text<64>,
 }
 
 /// What adds up over children, and over those that have ended.
@@ -81,33 +90,24 @@ pub struct Entry {
 pub struct Counters {
     /// Requests whose content Python made.
     pub requests: AtomicU64,
-    pub calls: [AtomicU64; KINDS],
     /// Calls that ended with an exception other than SERVER_RETURN.
     pub errors: AtomicU64,
     /// Those of them that were over PythonRequestTimeout.
     pub timeouts: AtomicU64,
-    pub gil_waits: AtomicU64,
-    pub gil_micros: AtomicU64,
-    /// Times of the content handlers.
-    pub buckets: [AtomicU64; BUCKETS.len() + 1],
+    /// Microseconds of content handlers.
     pub micros: AtomicU64,
-}
-
-impl Counters {
-    /// All of them, in a fixed order.
-    pub fn all(&self) -> impl Iterator<Item = &AtomicU64> {
-        [
-            &self.requests,
-            &self.errors,
-            &self.timeouts,
-            &self.gil_waits,
-            &self.gil_micros,
-            &self.micros,
-        ]
-        .into_iter()
-        .chain(&self.calls)
-        .chain(&self.buckets)
-    }
+    /// Microseconds that phases waited for the GIL.
+    pub gil_micros: AtomicU64,
+    /// Microseconds that requests waited for a session another one had, and how many gave up.
+    pub lock_micros: AtomicU64,
+    pub lock_timeouts: AtomicU64,
+    pub calls: [AtomicU64; KINDS],
+    pub buckets: [AtomicU64; BUCKETS.len() + 1],
+    pub gil_buckets: [AtomicU64; WAIT_BUCKETS.len() + 1],
+    pub lock_buckets: [AtomicU64; WAIT_BUCKETS.len() + 1],
+    pub code: [AtomicU64; CODE.len()],
+    pub sessions: [[AtomicU64; SESSION_EVENTS.len()]; SESSION_KINDS.len()],
+    pub handlers: [Handler; HANDLERS],
 }
 
 /// What one child tells.
@@ -115,57 +115,83 @@ impl Counters {
 pub struct Child {
     /// 0 where the record was never used.
     pub pid: AtomicU64,
+    /// The same number, once the record has nothing of its predecessor's any more.
+    ready: AtomicU64,
+    /// `process::start_of` the owner.
+    start: AtomicU64,
     /// Seconds since the epoch.
     pub started: AtomicU64,
     pub counters: Counters,
+    /// `counters.requests` when the owner came.
+    pub requests_before: AtomicU64,
     /// The longest wait for the GIL, in microseconds.
     pub gil_longest: AtomicU64,
-    pub interpreters: AtomicU64,
-    /// How often modules were loaded again.
-    pub reloads: AtomicU64,
-    pub handlers: [Handler; HANDLERS],
-    pub slowest: [Entry; SLOWEST],
+    /// Running requests that found no row.
+    pub unlisted: AtomicU64,
+    pub interpreters: [Interpreter; INTERPRETERS],
     pub running: [Entry; THREADS],
+    /// Of the owner and its predecessors.
+    pub slowest: [Entry; SLOWEST],
+    pub recent: [Loaded; RECENT],
+    /// How many there ever were.
+    pub recents: AtomicU64,
+    /// 1 when the owner listens for the wish to see its stacks.
+    pub listens: AtomicU64,
+    /// Number of the last wish, and of the last one that came true. Both wake who waits for them.
+    pub asked: AtomicU32,
+    pub told: AtomicU32,
+    pub stacks: Text<8192>,
 }
 
 // SAFETY: atomics all through.
 unsafe impl Shared for Child {}
 
 impl Child {
-    /// Whether its process runs.
+    /// Whether the record is its owner's entirely, and the owner runs.
     pub fn is_alive(&self) -> bool {
-        let Ok(pid) = libc::pid_t::try_from(self.pid.load(Ordering::Relaxed)) else {
-            return false;
-        };
-        // SAFETY: asks only. A process of another user is one too.
-        pid > 0
-            && (unsafe { libc::kill(pid, 0) } == 0
-                || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM))
+        let pid = self.pid.load(Ordering::Acquire);
+        self.ready.load(Ordering::Acquire) == pid
+            && process::is_alive(pid, self.start.load(Ordering::Relaxed))
     }
 
-    /// Takes a record over: its counters go to `ended`, and everything else is forgotten.
-    fn begin_anew(&self, ended: &Self) {
-        for (old, sum) in self.counters.all().zip(ended.counters.all()) {
-            sum.fetch_add(old.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    /// Whether nobody has the record.
+    fn is_free(&self, pid: u64) -> bool {
+        let is_ready = self.ready.load(Ordering::Acquire) == pid;
+        let start = match is_ready {
+            true => self.start.load(Ordering::Relaxed),
+            // That of somebody before.
+            false => 0,
+        };
+        !process::is_alive(pid, start)
+    }
+
+    /// Forgets what was about the process that had the record, and not about what it did.
+    fn begin_anew(&self, pid: u64) {
+        let zero = |one: &AtomicU64| one.store(0, Ordering::Relaxed);
+        [&self.gil_longest, &self.unlisted, &self.listens]
+            .into_iter()
+            .for_each(zero);
+        for row in &self.interpreters {
+            [&row.count, &row.calls, &row.more_names]
+                .into_iter()
+                .chain(&row.code)
+                .for_each(zero);
         }
-        ended
-            .reloads
-            .fetch_add(self.reloads.swap(0, Ordering::Relaxed), Ordering::Relaxed);
-        for one in [&self.gil_longest, &self.interpreters] {
-            one.store(0, Ordering::Relaxed);
+        for entry in &self.running {
+            zero(&entry.began);
         }
-        for handler in &self.handlers {
-            handler.calls.store(0, Ordering::Relaxed);
-            handler.micros.store(0, Ordering::Relaxed);
-        }
-        for entry in self.slowest.iter().chain(&self.running) {
-            entry.began.store(0, Ordering::Relaxed);
-            entry.micros.store(0, Ordering::Relaxed);
-        }
+        let asked = self.asked.load(Ordering::Relaxed);
+        self.told.store(asked, Ordering::Relaxed);
+        let requests = self.counters.requests.load(Ordering::Relaxed);
+        self.requests_before.store(requests, Ordering::Relaxed);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_secs());
+        self.started.store(now, Ordering::Relaxed);
+        self.start.store(process::start_of(pid), Ordering::Relaxed);
+        self.ready.store(pid, Ordering::Release);
     }
 }
 
-/// The first record is for what children counted that have ended.
 static TABLE: OnceLock<&'static [Child]> = OnceLock::new();
 
 /// Makes the table for so many children at once. It stays as it is over restarts, at which httpd does not
@@ -176,44 +202,35 @@ static TABLE: OnceLock<&'static [Child]> = OnceLock::new();
 pub fn create(children: usize) -> std::io::Result<()> {
     if TABLE.get().is_none() {
         // A child that has just ended may still be there when its successor comes.
-        let table = shared::zeroed(children * 2 + 2)?;
+        let table = shared::zeroed(children * 2 + 1)?;
         let _ = TABLE.set(table);
     }
     Ok(())
 }
 
-/// The children's records; empty without a table.
+/// All records; none without a table.
 pub fn children() -> &'static [Child] {
-    TABLE.get().map_or(&[], |table| &table[1..])
-}
-
-/// What ended children counted.
-pub fn ended() -> Option<&'static Child> {
-    TABLE.get().and_then(|table| table.first())
+    TABLE.get().map_or(&[], |table| table)
 }
 
 /// Takes a record for this process.
 pub fn claim() -> Option<&'static Child> {
-    let ended = ended()?;
-    let pid = u64::from(std::process::id());
-    for child in children() {
+    claim_of(children(), u64::from(std::process::id()))
+}
+
+fn claim_of(children: &[Child], pid: u64) -> Option<&Child> {
+    children.iter().find(|child| {
         let old = child.pid.load(Ordering::Acquire);
-        if old != pid && child.is_alive() {
-            continue;
+        let is_taken = (old == pid || old == 0 || child.is_free(old))
+            && child
+                .pid
+                .compare_exchange(old, pid, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok();
+        if is_taken {
+            child.begin_anew(pid);
         }
-        let taken = child
-            .pid
-            .compare_exchange(old, pid, Ordering::AcqRel, Ordering::Relaxed);
-        if taken.is_ok() {
-            child.begin_anew(ended);
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            child
-                .started
-                .store(now.map_or(0, |now| now.as_secs()), Ordering::Relaxed);
-            return Some(child);
-        }
-    }
-    None
+        is_taken
+    })
 }
 
 #[cfg(test)]
@@ -221,18 +238,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_cut_and_compared() {
-        let text = &shared::zeroed::<Child>(1).unwrap()[0].handlers[0].name;
-        assert_eq!(text.get(), "");
-        for sample in ["", "x", "12345678", "GET /a/b?c"] {
-            text.set(sample.as_bytes());
-            assert_eq!(text.get(), sample);
-            assert!(text.is(sample.as_bytes()));
-            assert!(!text.is(b"other"));
-        }
-        let long = "y".repeat(500);
-        text.set(long.as_bytes());
-        assert_eq!(text.get(), "y".repeat(191));
-        assert!(text.is(long.as_bytes()));
+    fn a_successor_counts_on() {
+        let table = shared::zeroed::<Child>(2).unwrap();
+        let me = u64::from(std::process::id());
+        let mut other = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let child = claim_of(table, u64::from(other.id())).unwrap();
+        assert!(std::ptr::eq(child, &table[0]) && child.is_alive());
+        child.counters.requests.store(7, Ordering::Relaxed);
+        child.running[3].began.store(1, Ordering::Relaxed);
+        child.slowest[0].micros.store(9, Ordering::Relaxed);
+        // Its own is in use.
+        assert!(std::ptr::eq(claim_of(table, 1).unwrap(), &table[1]));
+        assert!(claim_of(table, me).is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert!(!child.is_alive());
+        let child = claim_of(table, me).unwrap();
+        assert!(std::ptr::eq(child, &table[0]) && child.is_alive());
+        assert_eq!(child.counters.requests.load(Ordering::Relaxed), 7);
+        assert_eq!(child.requests_before.load(Ordering::Relaxed), 7);
+        assert_eq!(child.running[3].began.load(Ordering::Relaxed), 0);
+        assert_eq!(child.slowest[0].micros.load(Ordering::Relaxed), 9);
     }
 }
