@@ -91,6 +91,10 @@ def wait_until(holds):
         time.sleep(0.01)
 
 
+def handlers_that_run(get):
+    return [row["handler"] for row in status(get)["running"]]
+
+
 def get_or_nothing(port, path):
     with contextlib.suppress(OSError):
         client.get(port, path)
@@ -134,9 +138,7 @@ def test_running_request_of_whatever_child(get, server):
     thread = threading.Thread(target=lambda: get("/py/waits/%3Cb%3E?secret=1"))
     thread.start()
     try:
-        deadline = time.monotonic() + 20
-        while not status(get)["running"]:
-            assert time.monotonic() < deadline
+        wait_until(lambda: handlers_that_run(get) == ["PythonHandler choose"])
         (row,) = status(get)["running"]
         assert row["request"] == "GET /py/waits/<b>"
         assert row["handler"] == "PythonHandler choose"
@@ -248,7 +250,7 @@ def test_counters_outlive_children(make_server, watch):
         # A child that is killed in the middle of a request.
         thread = threading.Thread(target=lambda: get_or_nothing(server.port, "/py/waits"))
         thread.start()
-        wait_until(lambda: status(get)["running"])
+        wait_until(lambda: handlers_that_run(get) == ["PythonHandler choose"])
         victim = status(get)["running"][0]["pid"]
         os.kill(victim, signal.SIGKILL)
         thread.join()
@@ -307,9 +309,7 @@ def test_stack_of_a_handler_that_sits_on_the_gil(make_server, watch, mpm):
 
         thread = threading.Thread(target=lambda: get("/py/stuck"))
         thread.start()
-        wait_until(
-            lambda: [row["handler"] for row in status(get)["running"]] == ["PythonHandler choose"]
-        )
+        wait_until(lambda: handlers_that_run(get) == ["PythonHandler choose"])
         answer = json.loads(get("/python-status?json&stacks").text)
         gate.write_bytes(b"x")
         (row,) = answer["running"]
