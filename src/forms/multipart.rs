@@ -285,13 +285,15 @@ impl Parser {
         let Some(field_size) = &mut self.field_size else {
             return Ok(());
         };
-        *field_size += size;
-        if *field_size > self.limits.field_size {
+        // However the content is cut into chunks, the limit that it meets first is the one that is told.
+        let field_room = self.limits.field_size - *field_size;
+        if size > field_room && field_room <= self.limits.form_size - self.form_size {
             return Err(Error::FieldTooLarge {
                 name: excerpt(&self.field_name),
                 limit: self.limits.field_size,
             });
         }
+        *field_size += size;
         self.count_memory(size)
     }
 

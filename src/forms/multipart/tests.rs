@@ -298,3 +298,16 @@ fn fields_known_before_count() {
     let error = parser.feed(A.as_bytes(), &mut Collect::default());
     assert_eq!(error.unwrap_err(), Error::TooManyFields(3));
 }
+
+#[test]
+fn of_two_limits_the_one_met_first_is_told() {
+    let body = format!("{A}{}\r\n--B--", "x".repeat(500));
+    let within = |field_size, form_size| Limits {
+        field_size,
+        form_size,
+        ..Limits::default()
+    };
+    assert_eq!(refused(&body, within(300, 200)), Error::FormTooLarge(200));
+    let error = refused(&body, within(100, 400));
+    assert!(matches!(error, Error::FieldTooLarge { limit: 100, .. }));
+}
