@@ -8,14 +8,47 @@ import pytest
 from pyhttpd import Site
 
 HANDLER = """
+    import ctypes
     import threading
     from mod_python import apache
+
+    def states():
+        # How many thread states this interpreter has.
+        api = ctypes.pythonapi
+        for function in (api.PyInterpreterState_Get, api.PyInterpreterState_ThreadHead,
+                         api.PyThreadState_Next):
+            function.restype = ctypes.c_void_p
+        api.PyInterpreterState_ThreadHead.argtypes = [ctypes.c_void_p]
+        api.PyThreadState_Next.argtypes = [ctypes.c_void_p]
+        count, state = 0, api.PyInterpreterState_ThreadHead(api.PyInterpreterState_Get())
+        while state:
+            count, state = count + 1, api.PyThreadState_Next(state)
+        return count
+
+    def short_lived(req):
+        # Threads of ours that come back to Python through httpd, and end.
+        def work():
+            req.write("x" * 20000)
+        counts = []
+        for _ in range(3):
+            for _ in range(10):
+                thread = threading.Thread(target=work)
+                thread.start()
+                thread.join()
+            counts.append(states())
+        shared["counts"] = counts
+        return apache.OK
 
     shared = {}
     in_filter = threading.Event()
     go_on = threading.Event()
 
     def handler(req):
+        if req.args == "short-lived":
+            return short_lived(req)
+        if req.args == "counts":
+            req.write(repr(shared.pop("counts")))
+            return apache.OK
         if req.args == "owner":
             req.content_type = "text/plain"
             req.write("begun ", 0)
@@ -40,7 +73,7 @@ HANDLER = """
         while text:
             filter.write(text)
             text = filter.read()
-        if not in_filter.is_set():
+        if filter.req.args != "short-lived" and not in_filter.is_set():
             in_filter.set()
             assert go_on.wait(20)
             filter.write(b"from the filter of " + filter.req.args.encode())
@@ -54,6 +87,8 @@ SITE = Site(
             SetHandler mod_python
             PythonHandler foreign
             PythonOutputFilter foreign FOREIGN
+            # With a limit each call of Python is watched.
+            PythonRequestTimeout 600
             <Files owner>
                 SetOutputFilter FOREIGN
             </Files>
@@ -97,3 +132,10 @@ def test_a_request_does_not_end_under_a_stranger(server, connect, mpm):
     for thread in threads:
         thread.join(20)
     assert answers == {"owner": "begun from the filter of owner", "stranger": "flushed"}
+
+
+def test_threads_of_python_leave_no_state_behind(get):
+    assert get("/foreign/owner?short-lived").status == 200
+    counts = eval(get("/foreign/other?counts").text)
+    assert len(counts) == 3
+    assert len(set(counts)) == 1, counts

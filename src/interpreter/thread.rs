@@ -22,6 +22,10 @@ thread_local! {
     static CURRENT: Cell<Current> = const { Cell::new(Current::NONE) };
     /// What this thread was attached to before each [`acquire`] that it has not released.
     static OUTER: RefCell<Vec<Current>> = const { RefCell::new(Vec::new()) };
+    /// Whether Python made this thread: it may end at any time, and is to leave no state behind.
+    static IS_PYTHONS: Cell<bool> = const { Cell::new(false) };
+    /// On such a thread: how many calls are in progress that use each of its states, by index.
+    static USES: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
     /// What [`go`] is to run: a `&mut dyn FnMut(Python)` in two words.
     static JOB: Cell<Option<[*mut c_void; 2]>> = const { Cell::new(None) };
 }
@@ -138,14 +142,16 @@ fn make_state(interpreter: &'static Interpreter) -> *mut ffi::PyThreadState {
             state(main);
         }
     }
+    // SAFETY: a look at what CPython keeps for this thread.
+    let is_known = !unsafe { ffi::PyGILState_GetThisThreadState() }.is_null();
+    if is_known && STATES.with_borrow(|states| states.iter().all(|state| state.is_null())) {
+        IS_PYTHONS.set(true);
+    }
     // SAFETY: Python runs. One unmatched PyGILState_Ensure makes the state that CPython binds to this
     // thread; on a thread that has one (Python's own threads) it would attach that, whatever
     // interpreter it is of.
     let state = unsafe {
-        if interpreter.index == 0
-            && CURRENT.get().state.is_null()
-            && ffi::PyGILState_GetThisThreadState().is_null()
-        {
+        if interpreter.index == 0 && CURRENT.get().state.is_null() && !is_known {
             ffi::PyGILState_Ensure();
             ffi::PyEval_SaveThread()
         } else {
@@ -154,6 +160,70 @@ fn make_state(interpreter: &'static Interpreter) -> *mut ffi::PyThreadState {
     };
     keep(interpreter, state);
     state
+}
+
+/// Whether Python made this thread, as far as [`enter`] was called on it.
+pub fn is_pythons() -> bool {
+    IS_PYTHONS.get()
+}
+
+/// On a thread of Python's own: a call begins to use the state of an interpreter.
+#[cold]
+fn begin_use(interpreter: &Interpreter) {
+    USES.with_borrow_mut(|uses| {
+        if uses.len() <= interpreter.index {
+            uses.resize(interpreter.index + 1, 0);
+        }
+        uses[interpreter.index] += 1;
+    });
+}
+
+/// Such a call ends: goes back to `outer`, and frees the state where no other call uses it.
+///
+/// # Safety
+/// `state` is current, and `begin_use` was called for it.
+#[cold]
+unsafe fn end_use(
+    interpreter: &Interpreter,
+    state: *mut ffi::PyThreadState,
+    outer: *mut ffi::PyThreadState,
+) {
+    let is_last = USES.with_borrow_mut(|uses| {
+        uses[interpreter.index] -= 1;
+        uses[interpreter.index] == 0
+    });
+    if !is_last {
+        // SAFETY: as at the end of `enter`.
+        return unsafe { go_back(state, outer) };
+    }
+    // First, because clearing it may run Python code, which may come back here.
+    keep(interpreter, null_mut());
+    // SAFETY: current (caller), and nobody will find it any more.
+    unsafe {
+        ffi::PyThreadState_Clear(state);
+        if outer.is_null() {
+            ffi::PyThreadState_DeleteCurrent();
+        } else {
+            ffi::PyThreadState_Swap(outer);
+            ffi::PyThreadState_Delete(state);
+        }
+    }
+}
+
+/// Goes back from `state`, which is current, to what was before.
+///
+/// # Safety
+/// As it says.
+#[inline(always)]
+unsafe fn go_back(state: *mut ffi::PyThreadState, outer: *mut ffi::PyThreadState) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if outer.is_null() {
+            ffi::PyEval_SaveThread();
+        } else if outer != state {
+            ffi::PyThreadState_Swap(outer);
+        }
+    }
 }
 
 /// Runs `body` attached to an interpreter.
@@ -180,16 +250,20 @@ pub fn enter<R>(
             ffi::PyThreadState_Swap(state);
         }
     }
+    let is_pythons = IS_PYTHONS.get();
+    if is_pythons {
+        begin_use(interpreter);
+    }
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| trampoline(body)));
     if outer.state.is_null() {
         super::fork::end_if_forked();
     }
     // SAFETY: the same state is current again, whatever happened inside.
     unsafe {
-        if outer.state.is_null() {
-            ffi::PyEval_SaveThread();
-        } else if outer.state != state {
-            ffi::PyThreadState_Swap(outer.state);
+        if is_pythons {
+            end_use(interpreter, state, outer.state);
+        } else {
+            go_back(state, outer.state);
         }
     }
     CURRENT.set(outer);
@@ -217,6 +291,9 @@ pub fn acquire(interpreter: &'static Interpreter) {
         }
     }
     OUTER.with_borrow_mut(|held| held.push(outer));
+    if IS_PYTHONS.get() {
+        begin_use(interpreter);
+    }
 }
 
 /// Goes back to what this thread was attached to before the latest [`acquire`]; false without one.
@@ -227,15 +304,15 @@ pub fn release() -> bool {
     if outer.state.is_null() {
         super::fork::end_if_forked();
     }
-    let state = CURRENT.replace(outer).state;
-    // SAFETY: `acquire` attached with `state`, and everything entered since was left again.
+    let current = CURRENT.get();
+    // SAFETY: `acquire` attached with this state, and everything entered since was left again.
     unsafe {
-        if outer.state.is_null() {
-            ffi::PyEval_SaveThread();
-        } else if outer.state != state {
-            ffi::PyThreadState_Swap(outer.state);
+        match current.interpreter.filter(|_| IS_PYTHONS.get()) {
+            Some(interpreter) => end_use(interpreter, current.state, outer.state),
+            None => go_back(current.state, outer.state),
         }
     }
+    CURRENT.set(outer);
     true
 }
 

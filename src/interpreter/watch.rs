@@ -19,7 +19,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::alarm::{self, NEVER};
-use super::{delicate, GilCell, Interpreter};
+use super::{delicate, thread, GilCell, Interpreter};
 
 extern "C" {
     fn PyThread_get_thread_ident() -> c_ulong;
@@ -111,9 +111,11 @@ impl Call {
     }
 }
 
-/// What one thread is calling; never freed, as httpd's threads last as long as the child.
+/// What one thread is calling; never freed, as httpd's threads last as long as the child. That of a
+/// thread of Python's own is another's after the call.
 pub struct Watch {
-    thread: c_ulong,
+    thread: GilCell<c_ulong>,
+    is_free: GilCell<bool>,
     /// The nearest moment of all calls, to be read without the GIL.
     next: AtomicU64,
     /// The innermost call's interpreter, to be read without the GIL.
@@ -161,11 +163,17 @@ pub fn activity() -> (u64, u64) {
 }
 
 #[cold]
-fn register() -> &'static Watch {
+fn register(py: Python<'_>) -> &'static Watch {
     // SAFETY: a plain question.
     let thread = unsafe { PyThread_get_thread_ident() };
+    if let Some(watch) = all().find(|watch| watch.is_free.replace(py, false)) {
+        watch.thread.replace(py, thread);
+        MINE.set(Some(watch));
+        return watch;
+    }
     let watch = Box::leak(Box::new(Watch {
-        thread,
+        thread: GilCell::new(thread),
+        is_free: GilCell::new(false),
         next: AtomicU64::new(NEVER),
         place: AtomicPtr::new(null_mut()),
         calls: GilCell::new(Vec::new()),
@@ -188,12 +196,16 @@ pub fn during<R>(
     subject: &dyn Subject,
     body: impl FnOnce() -> R,
 ) -> (R, bool) {
-    let watch = MINE.get().unwrap_or_else(register);
+    let watch = MINE.get().unwrap_or_else(|| register(py));
     // SAFETY: the pointer is used only while the call is on the list, that is until this function ends.
     let subject = unsafe { std::mem::transmute::<&dyn Subject, *const dyn Subject>(subject) };
     let ended = watch.begin(py, interpreter, limit, Some(subject));
     let result = body();
     let delivered = ended.end();
+    if thread::is_pythons() && !watch.is_busy(py) {
+        MINE.set(None);
+        watch.is_free.replace(py, true);
+    }
     (result, delivered)
 }
 
@@ -302,7 +314,7 @@ impl Watch {
             take_back
         });
         if take_back {
-            set_exception(py, self.thread, null_mut());
+            set_exception(py, self.thread.get(py), null_mut());
         }
         self.publish(py);
         if let Some(limit) = limit {
@@ -330,7 +342,7 @@ impl Watch {
             (call.pending, call.delivered, goes_on)
         });
         if pending {
-            set_exception(py, self.thread, null_mut());
+            set_exception(py, self.thread.get(py), null_mut());
         }
         self.publish(py);
         if goes_on {
@@ -412,7 +424,7 @@ impl Watch {
             raise
         });
         if raise {
-            set_exception(py, self.thread, class.as_ptr());
+            set_exception(py, self.thread.get(py), class.as_ptr());
         }
         self.publish(py);
         for (event, subject, lasted) in events {
@@ -470,7 +482,7 @@ pub fn titles(py: Python<'_>) -> Vec<(u64, String)> {
         watch.with(py, |calls| {
             let subject = calls.iter().rev().find_map(|call| call.subject)?;
             // SAFETY: the call is on the list, under the GIL.
-            Some((watch.thread as u64, unsafe { &*subject }.title(py)))
+            Some((watch.thread.get(py) as u64, unsafe { &*subject }.title(py)))
         })
     };
     all().filter_map(title).collect()

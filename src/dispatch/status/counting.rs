@@ -168,7 +168,8 @@ impl Counted {
     /// Puts the request among those that run.
     fn list(&mut self, what: &What<'_>) {
         let mut row = ROW.get();
-        if row == usize::MAX {
+        // A thread of Python's own, which may be one of very many, gets none.
+        if row == usize::MAX && !thread::is_pythons() {
             row = NEXT_THREAD.fetch_add(1, Ordering::Relaxed);
             ROW.set(row);
         }
