@@ -18,6 +18,7 @@ SITE = Site(
             PythonHandler body::late | .late
             PythonHandler body::discard | .discard
             PythonHandler body::arguments | .arguments
+            PythonHandler body::starved | .starved
         </Directory>
         <Directory @root@/htdocs/body/limit>
             LimitRequestBody 1000
@@ -45,7 +46,7 @@ SITE = Site(
         "body/swallow/x": "",
         "body/nested/x": "",
         "body/body.py": """
-            import hashlib
+            import hashlib, resource
             from mod_python import apache
 
             def whole(req):
@@ -105,6 +106,27 @@ SITE = Site(
                     except Exception as e:
                         said.append(type(e).__name__)
                 req.write(" ".join(said))
+                return apache.OK
+
+            def starved(req):
+                first = req.read(1000)
+                before = resource.getrlimit(resource.RLIMIT_AS)
+                with open("/proc/self/statm") as file:
+                    now = int(file.read().split()[0]) * resource.getpagesize()
+                resource.setrlimit(resource.RLIMIT_AS, (now + 30 * 2**20, before[1]))
+                try:
+                    req.read()
+                    said = "read"
+                except MemoryError:
+                    said = "MemoryError"
+                finally:
+                    resource.setrlimit(resource.RLIMIT_AS, before)
+                for _ in range(2):
+                    try:
+                        said += " %d" % len(req.read())
+                    except OSError as error:
+                        said += ", %s" % error
+                req.write(said)
                 return apache.OK
 
             def double(filter):
@@ -397,6 +419,19 @@ def test_a_huge_limit_is_no_promise(fetch):
         f"/body/x.script?read={2**62}&read={2**62}&readline={2**62}", "POST", body=b"abc"
     )
     assert results(answer) == [b"abc", b"", b""]
+
+
+@pytest.mark.parametrize("is_chunked", (False, True))
+def test_without_memory_no_part_is_skipped(request, fetch, is_chunked):
+    if request.config.getoption("--sanitizer"):
+        pytest.skip("a sanitizer does not live in little memory")
+    body = bytes(100 * 2**20)
+    if is_chunked:
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    headers = [("Transfer-Encoding", "chunked")] if is_chunked else []
+    answer = fetch("/body/unlimited/x.starved", "POST", headers=headers, body=body)
+    lost = ", a part of the request's body was lost: there was no memory for it"
+    assert answer.text == "MemoryError" + 2 * lost
 
 
 def test_without_body(get):

@@ -17,6 +17,9 @@ const CHUNK: usize = 16 * 1024;
 /// Memory for a body of announced length, to begin with: the announcement is only the client's word.
 const TRUSTED: usize = 1024 * 1024;
 
+/// What reads say after one that ran out of memory.
+const LOST: &str = "a part of the request's body was lost: there was no memory for it";
+
 /// Where the body of a request is kept between calls.
 #[derive(Default)]
 pub enum Slot {
@@ -129,6 +132,12 @@ impl<'a, 'py> Taken<'a, 'py> {
         }
     }
 
+    /// Makes room for more. Without memory the part that was read is lost, and every later read says so.
+    fn grow(&mut self, room: &mut Room<'py>, capacity: usize) -> PyResult<()> {
+        room.resize(capacity)
+            .inspect_err(|_| self.stage = Stage::Failed(Error::Client(LOST)))
+    }
+
     fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Open)
     }
@@ -183,7 +192,7 @@ pub fn read<'py>(
         filled += got;
         if !surplus.is_empty() {
             let fits = surplus.len().min(wanted - filled);
-            room.resize(filled + fits)?;
+            body.grow(&mut room, filled + fits)?;
             room.write(filled, &surplus[..fits]);
             filled += fits;
             body.buffer.extend_from_slice(&surplus[fits..]);
@@ -204,7 +213,7 @@ pub fn read<'py>(
         if total > room.capacity {
             larger = larger.min(total);
         }
-        room.resize(larger.min(wanted))?;
+        body.grow(&mut room, larger.min(wanted))?;
     }
     let end_of_kept = body.start + kept;
     body.buffer.drain(..end_of_kept);
