@@ -51,6 +51,9 @@ struct Maker<'a, 'py> {
 impl<'a, 'py> Maker<'a, 'py> {
     fn new(class: &'a Bound<'py, PyType>) -> PyResult<Self> {
         let args = PyTuple::new(class.py(), [class.py().None()])?;
+        // Nobody is to find it through the collector (gc.get_objects) while it is changed.
+        // SAFETY: a tuple of ours; CPython leaves untracked ones alone.
+        unsafe { ffi::PyObject_GC_UnTrack(args.as_ptr().cast()) };
         Ok(Maker { class, args })
     }
 

@@ -145,7 +145,7 @@ unsafe extern "C" fn next(iterator: *mut ffi::PyObject) -> *mut ffi::PyObject {
                 return match table.nth_key(position) {
                     Some(key) => {
                         (*this).position = position + 1;
-                        text::from_c(Python::assume_attached(), key).into_ptr()
+                        text::decode_raw(Python::assume_attached(), key.to_bytes())
                     }
                     None => null_mut(),
                 };

@@ -16,9 +16,16 @@ use crate::httpd::CText;
 /// Decodes bytes of httpd's.
 #[inline]
 pub fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+    // SAFETY: a new str; without memory pyo3 panics, which its trampoline stops.
+    unsafe { Bound::from_owned_ptr(py, decode_raw(py, bytes)).cast_into_unchecked() }
+}
+
+/// As [`decode`], for C: a new reference, or null with MemoryError set.
+#[inline]
+pub fn decode_raw(_py: Python<'_>, bytes: &[u8]) -> *mut ffi::PyObject {
     // Nearly all text is ASCII, which needs no decoder. CPython shares the shortest strings itself.
     if bytes.len() < 2 || !bytes.is_ascii() {
-        return decode_any(py, bytes);
+        return decode_any(bytes);
     }
     // SAFETY: a new str of that many ASCII characters, which nobody has seen yet.
     unsafe {
@@ -27,20 +34,19 @@ pub fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
             let data = ffi::PyUnicode_1BYTE_DATA(raw);
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), data, bytes.len());
         }
-        Bound::from_owned_ptr(py, raw).cast_into_unchecked()
+        raw
     }
 }
 
-fn decode_any<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+fn decode_any(bytes: &[u8]) -> *mut ffi::PyObject {
     // SAFETY: CPython reads `len` bytes; the error handler's name is a C string. Decoding with
     // surrogateescape fails only without memory.
     unsafe {
-        let raw = ffi::PyUnicode_DecodeUTF8(
+        ffi::PyUnicode_DecodeUTF8(
             bytes.as_ptr().cast(),
             bytes.len() as ffi::Py_ssize_t,
             c"surrogateescape".as_ptr(),
-        );
-        Bound::from_owned_ptr(py, raw).cast_into_unchecked()
+        )
     }
 }
 
