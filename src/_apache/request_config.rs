@@ -11,7 +11,8 @@ use super::log_stream::{self, Unended};
 use super::request_body;
 use super::request_lock::{self, Held};
 use super::requestobject::RequestObject;
-use crate::config::hlist::{self, Entry};
+use crate::config::argument;
+use crate::config::hlist::Entry;
 use crate::config::interp_name::{self, Name};
 use crate::config::phase::Phase;
 use crate::config::DirConfig;
@@ -149,7 +150,7 @@ impl Extension {
     #[inline]
     pub fn note(&mut self, r: &Request, by_suffix: bool) {
         if by_suffix {
-            self.suffix = hlist::suffix(r.filename()).map(Into::into);
+            self.suffix = argument::suffix(r.filename()).map(Into::into);
             self.plain = std::ptr::null();
         } else {
             self.plain = r.filename_ptr();
@@ -162,7 +163,7 @@ impl Extension {
             None
         } else {
             // SAFETY: a string of the live request.
-            hlist::suffix(Some(unsafe { CStr::from_ptr(self.plain) }))
+            argument::suffix(Some(unsafe { CStr::from_ptr(self.plain) }))
         };
         match plain {
             Some([]) => Some(Box::default()),

@@ -4,7 +4,8 @@ use std::ffi::{c_char, c_void, CStr};
 use std::ptr::null;
 use std::sync::OnceLock;
 
-use super::hlist::{self, Entry, Parsed, Suffixed};
+use super::argument::Parsed;
+use super::hlist::{self, Entry, Suffixed};
 use super::phase::Phase;
 use super::section::{place, Place};
 use super::{DirConfig, ServerConfig};

@@ -3,8 +3,9 @@
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::ptr::{null, null_mut};
 
+use super::argument;
 use super::cmd::{register_filter, Cmd};
-use super::hlist::{self, Entry};
+use super::hlist::Entry;
 use super::phase::Phase;
 use super::{limits, Filter, Import, InterpPerServer, PythonOption};
 use crate::ffi;
@@ -403,7 +404,7 @@ unsafe extern "C" fn python_handler(
     unsafe {
         Cmd::run(cmd, dir, |cmd| {
             let phase = cmd.phase();
-            let parsed = hlist::parse(arg(args).to_bytes());
+            let parsed = argument::parse(arg(args).to_bytes());
             let has_no_file = matches!(phase, Phase::PostReadRequest | Phase::Trans | Phase::Quick);
             if parsed.has_bar && has_no_file {
                 let name = phase.directive().to_string_lossy();
@@ -428,7 +429,7 @@ unsafe extern "C" fn python_handler_module(
     // SAFETY: as above.
     unsafe {
         Cmd::run(cmd, dir, |cmd| {
-            let parsed = hlist::parse(arg(args).to_bytes());
+            let parsed = argument::parse(arg(args).to_bytes());
             let place = cmd.place()?;
             if place.is_location && parsed.handlers().next().is_some() {
                 cmd.dir.is_location = true;

@@ -2,6 +2,7 @@
 
 use std::ffi::{c_char, c_int, c_void, CStr};
 
+use super::argument::{bytes, seconds};
 use super::cmd::Cmd;
 use super::directives::{arg, main_server_only};
 use super::{set_calls_are_watched, RequestTimeout, WedgeAction, LIMITS, STATUS, TIMEOUTS};
@@ -11,27 +12,6 @@ use crate::ffi;
 const GRACE: u64 = 5_000;
 /// The seconds other requests get to end where a child is recycled because of a stuck handler.
 const RECYCLE_WITHIN: u64 = 30_000;
-
-/// Seconds, with a fraction if need be, as milliseconds.
-fn seconds(text: &CStr) -> Option<u64> {
-    let seconds: f64 = text.to_str().ok()?.parse().ok()?;
-    // A century is enough, and what is more may be no number at all.
-    (0.0..=3.2e9)
-        .contains(&seconds)
-        .then(|| (seconds * 1000.0).round() as u64)
-}
-
-/// Bytes, with K, M or G if need be.
-fn bytes(text: &CStr) -> Option<u64> {
-    let text = text.to_str().ok()?;
-    let (digits, unit) = match text.as_bytes().last()?.to_ascii_uppercase() {
-        b'K' => (&text[..text.len() - 1], 1 << 10),
-        b'M' => (&text[..text.len() - 1], 1 << 20),
-        b'G' => (&text[..text.len() - 1], 1 << 30),
-        _ => (text, 1u64),
-    };
-    digits.parse::<u64>().ok()?.checked_mul(unit)
-}
 
 pub(super) unsafe extern "C" fn python_request_timeout(
     cmd: *mut ffi::cmd_parms,
@@ -152,32 +132,5 @@ pub(super) unsafe extern "C" fn python_max_memory(
             })?);
             Ok(())
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seconds_may_have_a_fraction() {
-        assert_eq!(seconds(c"30"), Some(30_000));
-        assert_eq!(seconds(c"0.25"), Some(250));
-        assert_eq!(seconds(c"0"), Some(0));
-        for wrong in [c"-1", c"", c"nan", c"inf", c"1s", c"1e30"] {
-            assert_eq!(seconds(wrong), None, "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(bytes(c"0"), Some(0));
-        assert_eq!(bytes(c"1500"), Some(1500));
-        assert_eq!(bytes(c"2k"), Some(2048));
-        assert_eq!(bytes(c"3M"), Some(3 << 20));
-        assert_eq!(bytes(c"1G"), Some(1 << 30));
-        for wrong in [c"", c"M", c"-1", c"1T", c"99999999999G", c"1.5M"] {
-            assert_eq!(bytes(wrong), None, "{wrong:?}");
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! All records live in the pool httpd read them into and consist of plain values and references into
 //! that pool, so nothing is dropped and a merge copies pointers.
 
+pub mod argument;
 pub mod cmd;
 pub mod directives;
 pub mod hlist;
@@ -272,7 +273,7 @@ impl<'p> DirConfig<'p> {
     #[inline]
     pub fn handlers(&self, phase: Phase, r: &Request) -> Option<(&'p [Entry<'p>], bool)> {
         if !self.suffixed.is_empty() {
-            if let Some(suffix) = hlist::suffix(r.filename()) {
+            if let Some(suffix) = argument::suffix(r.filename()) {
                 let found = self
                     .suffixed
                     .find(&mut |row| row.phase == phase && row.suffix.to_bytes() == suffix);

@@ -2,6 +2,7 @@
 
 use std::ffi::{c_void, CStr};
 
+use super::argument;
 use super::hlist::Entry;
 use super::section;
 use crate::ffi;
@@ -26,7 +27,7 @@ pub unsafe fn parse(cmd: *mut ffi::cmd_parms, line: &CStr) -> Result<*const c_vo
     let pool = unsafe { Pool::from_raw((*cmd).pool) };
     // SAFETY: as above.
     let place = unsafe { section::place(cmd, pool)? };
-    let mut words = section::words(line.to_bytes()).map(|word| pool.cstr(&word));
+    let mut words = argument::words(line.to_bytes()).map(|word| pool.cstr(&word));
     let Some(handler) = words.next() else {
         return Err(
             "'Require python' needs a function: Require python module::function [argument ...]"

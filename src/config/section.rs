@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
+use super::argument::words;
 use super::hlist::Directory;
 use crate::ffi;
 use crate::httpd::path::{self, Regex};
@@ -75,44 +76,6 @@ fn argument(args: &CStr) -> (bool, CString) {
         (false, first)
     };
     (is_regex, CString::new(word).unwrap_or_default())
-}
-
-/// The words of a line, as httpd splits directives.
-pub fn words(text: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
-    Words(text)
-}
-
-/// Words as httpd's `ap_getword_conf` splits them: quotes group, a backslash escapes a quote.
-struct Words<'a>(&'a [u8]);
-
-impl Iterator for Words<'_> {
-    type Item = Vec<u8>;
-
-    fn next(&mut self) -> Option<Vec<u8>> {
-        let text = self.0.trim_ascii_start();
-        let &first = text.first()?;
-        if first == b'"' || first == b'\'' {
-            let mut word = Vec::new();
-            let mut at = 1;
-            while at < text.len() && text[at] != first {
-                if text[at] == b'\\'
-                    && matches!(text.get(at + 1), Some(next) if *next == first || *next == b'\\')
-                {
-                    at += 1;
-                }
-                word.push(text[at]);
-                at += 1;
-            }
-            self.0 = text.get(at + 1..).unwrap_or_default();
-            return Some(word);
-        }
-        let end = text
-            .iter()
-            .position(u8::is_ascii_whitespace)
-            .unwrap_or(text.len());
-        self.0 = &text[end..];
-        Some(text[..end].to_vec())
-    }
 }
 
 fn directory<'p>(pool: &'p Pool, is_regex: bool, text: &CStr) -> Result<Directory<'p>, String> {
