@@ -33,6 +33,7 @@ help:
 	@echo 'make test-chroot  what a newcomer types, in a bare Debian made for it (as root)'
 	@echo 'make test-valgrind  requests to every entrance, with valgrind watching'
 	@echo 'make test-asan  the same with AddressSanitizer'
+	@echo 'make test-races the same with ThreadSanitizer, under the MPM event'
 	@echo 'make fuzz       the parsers under a fuzzer, FUZZ_SECONDS each'
 	@echo 'make lint       rustfmt, clippy and ruff'
 	@echo 'make bench      compare with a C module, mod_python 3.5 and mod_wsgi'
@@ -159,11 +160,26 @@ test-browser: test-packages build .venv/ready
 		-r tests/requirements-browser.txt
 	@MOD_PYTHON_BROWSER=1 $(PYTEST)/test_browser.py --mpm event
 
-# Every wrong use of memory below the module, and leaks that grow; MEMCHECK=--keep for more.
-test-valgrind: test-packages build .venv/ready
+# The requests of tests/memcheck to one process of httpd that is watched. MPM= and PYO3_PYTHON= choose
+# what serves them, MEMCHECK= has more options (--keep, --rounds).
+MPM ?= prefork
+OTHER_PYTHON = $(filter-out /usr/bin/python3,$(PYO3_PYTHON))
+# A module for another Python is built aside, and the usual one stays as it is.
+OTHER_TARGET = $(TARGET_DIR)$(if $(OTHER_PYTHON),/other-python)
+WATCH = cd tests && ../.venv/bin/python -m memcheck
+WATCHED = --mpm $(MPM) $(if $(OTHER_PYTHON),--python $(OTHER_PYTHON)) $(MEMCHECK)
+
+# Every wrong use of memory below the module, and leaks that grow.
+test-valgrind: test-packages $(if $(OTHER_PYTHON),build-other,build) .venv/ready
 	@tools/system-packages valgrind
-	$(say) 'Watching the use of memory under valgrind'
-	@cd tests && ../.venv/bin/python -m memcheck valgrind $(MEMCHECK)
+	$(say) 'Watching the use of memory under valgrind ($(MPM), $(PYO3_PYTHON))'
+	@$(if $(OTHER_PYTHON),export MOD_PYTHON_SO=$(abspath $(OTHER_TARGET))/debug/libmod_python.so; )\
+		$(WATCH) valgrind $(WATCHED)
+
+.PHONY: build-other
+build-other:
+	$(say) 'Compiling the module for $(PYO3_PYTHON)'
+	@CARGO_TARGET_DIR=$(OTHER_TARGET) $(CARGO) build --locked
 
 # The same requests to a module built with AddressSanitizer, by the stable toolchain; its runtime is
 # clang's, the only one that can be loaded before httpd.
@@ -172,11 +188,24 @@ ASAN_FLAGS = -Zsanitizer=address -Zexternal-clangrt -Clinker=clang -Clink-arg=-f
 test-asan: test-packages version .venv/ready
 	@tools/system-packages asan
 	$(say) 'Compiling the module with AddressSanitizer'
-	@RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(ASAN_FLAGS)" CARGO_TARGET_DIR=$(TARGET_DIR)/asan \
+	@RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(ASAN_FLAGS)" CARGO_TARGET_DIR=$(OTHER_TARGET)/asan \
 		$(CARGO) build --locked --target $(FUZZ_TARGET)
-	$(say) 'Watching the use of memory with AddressSanitizer'
-	@cd tests && MOD_PYTHON_SO=$(abspath $(TARGET_DIR))/asan/$(FUZZ_TARGET)/debug/libmod_python.so \
-		../.venv/bin/python -m memcheck asan $(MEMCHECK)
+	$(say) 'Watching the use of memory with AddressSanitizer ($(MPM), $(PYO3_PYTHON))'
+	@export MOD_PYTHON_SO=$(abspath $(OTHER_TARGET))/asan/$(FUZZ_TARGET)/debug/libmod_python.so; \
+		$(WATCH) asan $(WATCHED)
+
+# And with ThreadSanitizer, under the MPM event unless another is chosen: races in the module's own data.
+# The runtime is gcc's, as clang's cannot be loaded before httpd; so it is not linked here.
+TSAN_FLAGS = -Zsanitizer=thread -Zexternal-clangrt -Cunsafe-allow-abi-mismatch=sanitizer
+.PHONY: test-races
+test-races: MPM = event
+test-races: test-packages version .venv/ready
+	$(say) 'Compiling the module with ThreadSanitizer'
+	@RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(TSAN_FLAGS)" \
+		CARGO_TARGET_DIR=$(OTHER_TARGET)/tsan $(CARGO) build --locked --target $(FUZZ_TARGET)
+	$(say) 'Looking for races ($(MPM), $(PYO3_PYTHON))'
+	@export MOD_PYTHON_SO=$(abspath $(OTHER_TARGET))/tsan/$(FUZZ_TARGET)/debug/libmod_python.so; \
+		$(WATCH) tsan $(WATCHED)
 
 lint: packages .venv/ready
 	$(say) 'rustfmt'

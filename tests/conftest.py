@@ -1,5 +1,7 @@
 """The options of the tests, the server of each test module, and who is blamed for its log."""
 
+import importlib
+
 import pytest
 
 from pyhttpd import ModPython, Server, client
@@ -28,10 +30,31 @@ def pytest_addoption(parser):
         metavar="PATH",
         help="the Python that MOD_PYTHON_SO was built for, where that is another one than usual",
     )
+    group.addoption(
+        "--sanitizer",
+        choices=("asan", "tsan"),
+        help="MOD_PYTHON_SO was built with it, as `make test-asan` and `make test-races` do",
+    )
 
 
 def pytest_configure(config):
     ModPython.other_python = config.getoption("--python")
+    name = config.getoption("--sanitizer")
+    if name is not None:
+        # Only here, as these import tests.
+        Server.sanitizer = importlib.import_module(f"memcheck.{name}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    if Server.sanitizer is not None:
+        terminalreporter.section(f"{len(Server.reports)} faults that the sanitizer has found")
+        for report in Server.reports:
+            terminalreporter.write_line(report)
+
+
+def pytest_sessionfinish(session):
+    if Server.reports:
+        session.exitstatus = 1
 
 
 def pytest_report_header(config):

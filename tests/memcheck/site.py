@@ -9,49 +9,73 @@ import test_leak
 from hostile.corpus import CORPUS
 from hostile.generator import TARGETS
 
-# Faults on purpose: an invalid read, and a block that nobody frees, to show that they are seen.
+from pyhttpd import Site
+
+# Faults on purpose, to show that they are seen: an invalid read, memory that several threads write
+# to, and a block that nobody frees.
 PLANTED = """
-    import ctypes
+    import ctypes, threading
     from mod_python import apache
 
     libc = ctypes.CDLL(None)
     libc.malloc.restype = ctypes.c_void_p
     libc.free.argtypes = [ctypes.c_void_p]
+    libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+
+    def write(block):
+        for number in range(2000):
+            libc.memset(block, number % 256, 9)
 
     def handler(req):
         if req.args == "read":
             block = libc.malloc(77)
             libc.free(block)
             ctypes.string_at(block, 9)
+        elif req.args == "race":
+            block = libc.malloc(77)
+            threads = [threading.Thread(target=write, args=(block,)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
         else:
             libc.malloc(4321)
         return apache.OK
 """
 
-SITE = dataclasses.replace(
-    test_hostile_clients.SITE,
-    conf="""
+
+def site(mpm: str) -> Site:
+    conf = """
         # What is freed goes back to malloc at once, where a later use of it is noticed.
         MaxMemFree 1
+        # Counting of calls, and the table that it fills, are part of what is watched.
+        PythonStatus On
+        PythonRequestTimeout 600
+        <Location /python-status>
+            SetHandler python-status
+        </Location>
         <Directory @root@/htdocs/planted>
             SetHandler mod_python
             PythonHandler planted
         </Directory>
     """
-    + test_hostile_clients.SITE.conf
-    + test_leak.SITE.conf,
-    files={
-        **test_hostile_clients.SITE.files,
-        **test_leak.SITE.files,
-        "planted/planted.py": PLANTED,
-    },
-    modules=(),
-    children=1,
-    log_level="notice",
-    env={"PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0"},
-)
-# HTTP/2 needs a threaded MPM.
-SITE = dataclasses.replace(SITE, conf=SITE.conf.replace("Protocols h2c http/1.1\n", "\n"))
+    conf += test_hostile_clients.SITE.conf + test_leak.SITE.conf
+    return dataclasses.replace(
+        test_hostile_clients.SITE,
+        # HTTP/2 needs another kind of client.
+        conf=conf.replace("Protocols h2c http/1.1\n", "\n"),
+        files={
+            **test_hostile_clients.SITE.files,
+            **test_leak.SITE.files,
+            "planted/planted.py": PLANTED,
+        },
+        modules=(),
+        children=1,
+        threads=6,
+        log_level="notice",
+        env={"PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0"},
+    )
+
 
 _FORM = b"a=1&b=%C3%A9&a=2&c=&d"
 _PARTS = (
@@ -83,6 +107,8 @@ def sound_requests() -> Iterator[bytes]:
     for path in test_leak.PATHS:
         yield _request(b"GET", f"/leak/{path}")
         yield _request(b"POST", f"/leak/{path}", b"", b"line\nother line\nrest")
+    for form in ("", "?json", "?prometheus"):
+        yield _request(b"GET", "/python-status" + form)
 
 
 def broken_requests() -> Iterator[bytes]:

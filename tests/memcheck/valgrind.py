@@ -8,6 +8,8 @@ import sys
 import xml.etree.ElementTree as ET
 
 REPORT = "logs/valgrind.xml"
+# What is asked of the site at the end, to show that it is noticed.
+FAULT = "read"
 
 SUPPRESSIONS = pathlib.Path(__file__).resolve().with_name("valgrind.supp")
 MODULE = "mod_python.so"  # or libmod_python.so, as cargo calls it

@@ -14,7 +14,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Sequence
-from typing import Optional
+from typing import Any, ClassVar, Optional
 
 from pyhttpd.error_log import FORMAT, ErrorLog, LogLine, unexpected
 from pyhttpd.install import Httpd, ModPython
@@ -52,6 +52,11 @@ class Server:
 
     Start it from a thread that outlives it: the kernel ends the two together.
     """
+
+    # Set by the option --sanitizer: its `prefix(root)` goes before httpd.
+    sanitizer: ClassVar[Optional[Any]] = None
+    # What it has reported, of all servers that are closed.
+    reports: ClassVar[list[str]] = []
 
     def __init__(
         self,
@@ -173,6 +178,7 @@ class Server:
             "    Require all granted",
             "</Directory>",
             *home,
+            *(["MaxMemFree 1"] if self.is_sanitized() else []),
             self.substitute(self.site.conf),
         ]
         return "\n".join(lines) + "\n"
@@ -195,12 +201,23 @@ class Server:
         env.update({key: self.substitute(value) for key, value in self.site.env.items()})
         return env
 
+    def is_sanitized(self) -> bool:
+        return (
+            self.sanitizer is not None
+            and self.mod_python is not None
+            and self.mod_python.name == "ours"
+        )
+
     # -- processes -------------------------------------------------------------------------
 
     def command(self, *options: str) -> list[str]:
         defines = [f"-D{name}" for name in self.site.defines]
         conf = self.write_configuration()
+        prefix = []
+        if self.is_sanitized():
+            prefix = [*self.sanitizer.prefix(self.root), "PYTHONMALLOC=malloc"]
         return [
+            *prefix,
             str(self.httpd.binary),
             "-d",
             str(self.root),
@@ -313,6 +330,8 @@ class Server:
     def close(self) -> None:
         """Stop, and remove the server root unless it is to be kept."""
         self.stop()
+        if self.is_sanitized() and self.root.exists():
+            Server.reports += self.sanitizer.faults(self.root)
         if not self.keep:
             shutil.rmtree(str(self.root), ignore_errors=True)
 
