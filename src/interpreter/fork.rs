@@ -21,6 +21,11 @@ pub(super) fn watch() {
     assert_eq!(failed, 0, "pthread_atfork has no memory");
 }
 
+/// Whether this process is one that a handler forked.
+pub fn is_forked() -> bool {
+    FORKED.load(Ordering::Relaxed)
+}
+
 /// Ends a forked process that leaves Python for httpd; called where threads do that.
 #[inline]
 pub(super) fn end_if_forked() {

@@ -20,6 +20,7 @@ use std::sync::OnceLock;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+pub use fork::is_forked;
 pub use gil_cell::GilCell;
 pub use registry::Interpreter;
 

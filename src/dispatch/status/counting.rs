@@ -1,6 +1,7 @@
 //! What this child writes into its record; all under the GIL, so nobody else writes meanwhile.
 
 use std::cell::Cell;
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +15,7 @@ use super::{stacks, text};
 use crate::_apache::{counts, errors};
 use crate::config::phase::Phase;
 use crate::httpd::{log, mpm, Conn, Request};
-use crate::interpreter::{registry, thread};
+use crate::interpreter::{is_forked, registry, thread};
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
 static MINE: AtomicPtr<Child> = AtomicPtr::new(std::ptr::null_mut());
@@ -60,8 +61,11 @@ pub fn start() {
     stacks::listen(child);
 }
 
-/// This child's record.
+/// This child's record; none in a process that a handler forked, which is no child of httpd's.
 fn mine() -> Option<&'static Child> {
+    if is_forked() {
+        return None;
+    }
     // SAFETY: null or a record of the table, which is never unmapped.
     unsafe { MINE.load(Ordering::Acquire).as_ref() }
 }
@@ -191,6 +195,9 @@ impl Counted {
 
     /// The call has ended.
     pub fn end(self, py: Python<'_>, what: &What<'_>, error: Option<&PyErr>, is_over: bool) {
+        if is_forked() {
+            return;
+        }
         let child = self.child;
         let took = micros(self.began.elapsed());
         let counters = &child.counters;
@@ -244,6 +251,9 @@ impl Drop for Counted {
     /// Also after a panic.
     fn drop(&mut self) {
         DEPTH.set(DEPTH.get().saturating_sub(1));
+        if is_forked() {
+            return;
+        }
         if let Some(entry) = self.row.and_then(|row| self.child.running.get(row)) {
             entry.began.store(0, Ordering::Release);
         }
@@ -290,26 +300,35 @@ fn publish_interpreters(child: &Child) {
     let names = registry::names();
     NAMES.store(names.len(), Ordering::Relaxed);
     for (index, row) in child.interpreters.iter().enumerate() {
-        let is_last = index == INTERPRETERS - 1;
-        let is_here = |number: usize| number == index || is_last && number > index;
-        let mine = names.iter().filter(|(number, _)| is_here(*number));
-        let mut numbers: Vec<usize> = mine.clone().map(|(number, _)| *number).collect();
-        numbers.dedup();
-        let mut text = Vec::new();
-        let mut more = 0;
-        for (_, name) in mine {
-            let name = name.to_bytes();
-            if is_last || text.len() + name.len() + 1 > text::Text::<64>::ROOM {
-                more += 1;
-                continue;
-            }
-            text.extend_from_slice(name);
-            text.push(b'\n');
-        }
+        let (text, more_names, count) = names_of(index, &names);
         row.names.set(&text);
-        row.more_names.store(more, Ordering::Relaxed);
-        row.count.store(numbers.len() as u64, Ordering::Relaxed);
+        row.more_names.store(more_names, Ordering::Relaxed);
+        row.count.store(count, Ordering::Relaxed);
     }
+}
+
+/// What the row of an interpreter says: its names, one a line, how many more it has, and how many
+/// interpreters it is about.
+fn names_of(index: usize, names: &[(usize, &CStr)]) -> (Vec<u8>, u64, u64) {
+    let is_last = index == INTERPRETERS - 1;
+    let mut text = Vec::new();
+    let mut more_names = 0;
+    let mut numbers = Vec::new();
+    for (number, name) in names {
+        if *number != index && !(is_last && *number > index) {
+            continue;
+        }
+        numbers.push(*number);
+        let name = name.to_bytes();
+        if is_last || text.len() + name.len() + 1 > text::Text::<64>::ROOM {
+            more_names += 1;
+            continue;
+        }
+        text.extend_from_slice(name);
+        text.push(b'\n');
+    }
+    numbers.dedup();
+    (text, more_names, numbers.len() as u64)
 }
 
 /// What Python code tells.
@@ -358,5 +377,28 @@ impl counts::Counts for Told {
         entry.file.set_end(file);
         entry.at.store(now(), Ordering::Release);
         child.recents.store(number + 1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_do_not_fit_are_counted() {
+        let long: Vec<std::ffi::CString> = (0..6)
+            .map(|_| std::ffi::CString::new("x".repeat(100)).unwrap())
+            .collect();
+        let mut names = vec![(0, c"main_interpreter"), (0, c"a.org")];
+        names.extend(long.iter().map(|name| (1, name.as_c_str())));
+        names.extend((2..INTERPRETERS + 2).map(|number| (number, c"own")));
+        names.push((INTERPRETERS + 1, c"another"));
+        let row = |index| names_of(index, &names);
+        assert_eq!(row(0), (b"main_interpreter\na.org\n".to_vec(), 0, 1));
+        assert_eq!((row(1).0.len(), row(1).1, row(1).2), (505, 1, 1));
+        assert_eq!(row(2), (b"own\n".to_vec(), 0, 1));
+        // Three interpreters, four names.
+        assert_eq!(row(INTERPRETERS - 1), (Vec::new(), 4, 3));
+        assert_eq!(names_of(3, &names[..2]), (Vec::new(), 0, 0));
     }
 }

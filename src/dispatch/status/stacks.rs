@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use super::table::{self, Child};
+use super::table::{self, Child, STACKS_ROOM};
 use crate::dispatch::monitor;
 use crate::httpd::log;
 use crate::interpreter::alarm;
@@ -81,10 +81,26 @@ fn tell(child: &'static Child) {
             wait(&child.asked, asked, None);
             continue;
         }
-        child.stacks.set(looker.lines().join("\n").as_bytes());
+        child.stacks.set(&fitting(looker.lines()));
         child.told.store(asked, Ordering::Release);
         wake(&child.told);
     }
+}
+
+/// The lines as one text, which says so where it is not all of them.
+fn fitting(lines: Vec<String>) -> Vec<u8> {
+    const REST: &str = "(there was no room for more)";
+    let room = STACKS_ROOM - REST.len();
+    let mut text = String::new();
+    for line in lines {
+        if text.len() + line.len() + 1 > room {
+            text.push_str(REST);
+            break;
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text.into_bytes()
 }
 
 /// The thread that waits for the GIL.
@@ -179,6 +195,14 @@ fn answer_of(child: &Child, number: u32, deadline: Instant) -> Option<Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_is_cut_says_so() {
+        let line = "x".repeat(99);
+        assert_eq!(fitting(vec![line.clone(); 2]).len(), 200);
+        let text = fitting(vec![line; 1000]);
+        assert!(text.len() <= STACKS_ROOM && text.ends_with(b"x\n(there was no room for more)"));
+    }
 
     #[test]
     fn frames_belong_to_their_thread() {

@@ -33,6 +33,10 @@ pub const THREADS: usize = 128;
 /// A name, a request, a path.
 pub type Line = Text<24>;
 
+/// The stacks of all threads of a child.
+type Stacks = Text<8192>;
+pub const STACKS_ROOM: usize = Stacks::ROOM;
+
 /// Calls of one handler in one phase.
 #[repr(C)]
 pub struct Handler {
@@ -140,7 +144,7 @@ pub struct Child {
     /// Number of the last wish, and of the last one that came true. Both wake who waits for them.
     pub asked: AtomicU32,
     pub told: AtomicU32,
-    pub stacks: Text<8192>,
+    pub stacks: Stacks,
 }
 
 // SAFETY: atomics all through.
