@@ -12,7 +12,12 @@ from pyhttpd.python import ask
 
 pytestmark = pytest.mark.every_python
 
-KINDS = {"single": "SINGLE_PHASE", "multi": "MULTI_PHASE", "refusing": "REFUSING"}
+KINDS = {
+    "single": "SINGLE_PHASE",
+    "multi": "MULTI_PHASE",
+    "refusing": "REFUSING",
+    "first": "FIRST_ONLY",
+}
 
 HANDLER = """
     import json, sys, threading
@@ -106,6 +111,17 @@ def test_a_refusal_names_the_cures(server):
         assert client.get(server.port, "/a?refusing").status == 500
         # The first cure.
         assert told(server, "/main_interpreter?refusing")["look"] == "kept"
+
+
+def test_a_refusal_in_the_main_interpreter(server):
+    server = server(SECTIONS)
+    log = server.watched
+    log.expect(
+        "one interpreter per process", "MP0106: .*another than the main one .* loaded it first"
+    )
+    log.allow("^error: PythonHandler extended: ")
+    assert told(server, "/a?first")["look"] == "kept"
+    assert client.get(server.port, "/main_interpreter?first").status == 500
 
 
 def test_the_cure_for_a_whole_server(server):

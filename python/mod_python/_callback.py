@@ -179,7 +179,7 @@ _REFUSAL = r"(?i)sub-?interpreters?\b|once per (interpreter )?process|one interp
 
 def _advice(error):
     """What to do about a module in C that refuses a sub-interpreter, as lines of the report."""
-    if _apache._is_main_interpreter():
+    if _apache._is_only_interpreter():
         return
     import re  # not at the top: what every child imports before its first answer is kept small
 
@@ -187,6 +187,14 @@ def _advice(error):
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         if isinstance(error, ImportError) and re.search(_REFUSAL, error.msg or ""):
+            if _apache._is_main_interpreter():
+                yield (
+                    "MP0106: a module in C works in one interpreter of a process only, and another "
+                    "than the main one has loaded it first. Say `PythonInterpreter "
+                    "main_interpreter` wherever a handler that uses it is configured, or "
+                    "`PythonInterpPerServer Off` for the whole server.\n"
+                )
+                return
             yield (
                 "MP0106: a module in C works in Python's main interpreter only, and this is "
                 "%r, one of its own. Say `PythonInterpreter main_interpreter` where the handler "

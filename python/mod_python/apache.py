@@ -34,7 +34,7 @@ from _apache import (
     table,
 )
 
-from mod_python import _streams
+from mod_python import _processes, _streams
 from mod_python._callback import CallBack, _path_cache, _path_cache_lock
 from mod_python._constants import *  # noqa: F403
 from mod_python._importer import import_module, module_mtime
@@ -82,6 +82,7 @@ def init(name, server):
     main_server = server
     sys.argv = ["mod_python"]
     _streams.install()
+    _processes.install()
     level = server.get_options().get("mod_python.logging")
     if level:
         from mod_python import logging

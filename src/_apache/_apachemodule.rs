@@ -185,6 +185,7 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(expr, module)?)?;
     module.add_function(wrap_pyfunction!(importing::_interpreter_name, module)?)?;
     module.add_function(wrap_pyfunction!(importing::_is_main_interpreter, module)?)?;
+    module.add_function(wrap_pyfunction!(importing::_is_only_interpreter, module)?)?;
     module.add_function(wrap_pyfunction!(importing::_set_contents, module)?)?;
     module.add_function(wrap_pyfunction!(importing::_modules_changed, module)?)?;
     module.add_function(wrap_pyfunction!(counts::_is_counting, module)?)?;

@@ -30,6 +30,12 @@ pub fn _is_main_interpreter(py: Python<'_>) -> bool {
     registry::is_main_current(py)
 }
 
+/// Whether the child has no other interpreter.
+#[pyfunction]
+pub fn _is_only_interpreter() -> bool {
+    registry::distinct().len() == 1
+}
+
 /// Gives a module another dict for its contents.
 ///
 /// Functions defined before keep the dict they were defined in.

@@ -1,5 +1,5 @@
 /* Extension modules of several kinds, told apart by macros: how well each takes several interpreters.
-   MODULE is the name; SINGLE_PHASE, MULTI_PHASE or REFUSING the kind. */
+   MODULE is the name; SINGLE_PHASE, MULTI_PHASE, REFUSING or FIRST_ONLY the kind. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -58,9 +58,26 @@ static int check(PyObject *module)
 }
 #endif
 
+#ifdef FIRST_ONLY
+/* As Cython and NumPy do it: whichever interpreter comes first. */
+static int check(PyObject *module)
+{
+    static PyInterpreterState *first;
+    if (!first)
+        first = PyInterpreterState_Get();
+    if (PyInterpreterState_Get() != first) {
+        PyErr_SetString(PyExc_ImportError,
+                        "Interpreter change detected - this module can only be loaded into one "
+                        "interpreter per process.");
+        return -1;
+    }
+    return 0;
+}
+#endif
+
 #ifndef SINGLE_PHASE
 static PyModuleDef_Slot slots[] = {
-#ifdef REFUSING
+#if defined(REFUSING) || defined(FIRST_ONLY)
     { Py_mod_exec, check },
 #endif
 #ifdef Py_mod_multiple_interpreters
