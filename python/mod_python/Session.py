@@ -70,6 +70,11 @@ def __dir__():
     return sorted({*globals(), *_ELSEWHERE, "tempdir"})
 
 
+def unlock_session_cleanup(sess):
+    """Unlock a session; what programs with a lock of their own give to req.register_cleanup."""
+    sess.unlock()
+
+
 def _unlock_at_the_end(session):
     if session._locked:
         session.unlock()
@@ -84,7 +89,7 @@ class BaseSession(dict):
     explicit sid that is not 32 hex digits.
 
     A subclass defines do_load() -> the dict that was saved or None, do_save(dict), do_delete()
-    and do_cleanup(), which removes expired sessions.
+    and do_cleanup(), which removes expired sessions; a class beside this one may bring them.
     """
 
     _new = 1
@@ -250,14 +255,6 @@ class BaseSession(dict):
     def set_timeout(self, secs):
         """Change the timeout, in seconds, from the next save on."""
         self._timeout = secs
-
-    def do_load(self):
-        raise NotImplementedError
-
-    do_delete = do_cleanup = do_load
-
-    def do_save(self, dict):
-        raise NotImplementedError
 
 
 if _apache is not None and _apache._is_counting():

@@ -8,6 +8,8 @@ leaves out what a page merely imported.
 """
 
 import re
+from errno import ENOENT
+from os import strerror
 from os.path import splitext
 from types import (
     AsyncGeneratorType,
@@ -183,6 +185,23 @@ def _candidates(filename, path_info, suffixes):
     yield page, path or "index", None
     if base != "index":
         yield directory + "/index.py", "%s.%s" % (base, path) if path else base, page
+
+
+class _PageCache:
+    """The modules of pages by request: ``page_cache[req]`` is that of the page in req.filename.
+
+    For handlers that look for pages in a way of their own. FileNotFoundError if there is no page,
+    else whatever the page raises.
+    """
+
+    def __getitem__(self, req):
+        page = _pages.get(req.filename, req)
+        if page is None:
+            raise FileNotFoundError(ENOENT, strerror(ENOENT), req.filename)
+        return page.module
+
+
+page_cache = _PageCache()
 
 
 # From page to object

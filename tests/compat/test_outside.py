@@ -145,6 +145,11 @@ SCRIPTS = {
             modules = cache.ModuleCache()
             module = modules[path]
             print(module.value, modules[path] is module)
+
+            class Keyed(cache.ModuleCache):
+                def key(self, name):
+                    return name[0]
+            print(Keyed()[path, "a request, say"].__file__ == path)
             os.remove(path)
             try:
                 cache.FileCache()[path]
