@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import socket
+import time
 
 import pytest
 from test_recycle import alive, wait_for
