@@ -4,6 +4,7 @@
 # DOCS_PYTHON=$(PYO3_PYTHON)     what Sphinx runs in, 3.11 or later
 # APXS=apxs                      the httpd to build for
 # BENCH=--list                   options of the benchmark (tests/bench/README.md)
+# JOBS=1                         how many suites of tests run at once (one for each processor)
 # PORT=8080                      where `make run` serves; PORT+1 and PORT+2 are two examples'
 
 PYO3_PYTHON ?= /usr/bin/python3
@@ -14,7 +15,9 @@ CARGO ?= $(or $(shell command -v cargo),$(wildcard $(HOME)/.cargo/bin/cargo),car
 PORT ?= 8080
 PROFILE ?= release
 MPMS ?= event worker prefork
-export PYO3_PYTHON APXS CARGO
+# How many suites of tests run at once.
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+export PYO3_PYTHON APXS CARGO MAKE_COMMAND
 
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 BUILT = $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/libmod_python.so
@@ -52,7 +55,8 @@ run: build
 
 build: packages
 	$(say) 'Compiling the module for $(PYO3_PYTHON) (the first time takes a few minutes)'
-	@$(CARGO) build --profile $(PROFILE) --locked
+	@# As `pip install .` does it, which then finds it done.
+	@$(CARGO) rustc --lib --crate-type cdylib --profile $(PROFILE) --locked
 	@mkdir -p build
 	@# Written aside and renamed: a server that has the old file open keeps it.
 	@cp $(BUILT) build/mod_python.so.new && mv build/mod_python.so.new build/mod_python.so
@@ -67,7 +71,10 @@ version:
 packages:
 	@tools/system-packages build
 
-test: test-packages build cargo-test .venv/ready pytest other-pythons
+# All of it; the suites side by side, since a test waits more than it works.
+test: test-packages packages .venv/ready
+	@tools/side-by-side $(JOBS) build cargo-test
+	@tools/side-by-side $(JOBS) $(MPMS:%=suite-%) suite-other-pythons
 
 .PHONY: test-packages
 test-packages:
@@ -121,13 +128,19 @@ fuzz:
 	done
 
 pytest: build .venv/ready
-	@failed=; for mpm in $(MPMS); do \
-		printf '==> Testing under the MPM %s\n' $$mpm; \
-		$(PYTEST) --mpm $$mpm || failed="$$failed $$mpm"; \
-	done; [ -z "$$failed" ] || { printf '==> Tests failed under:%s\n' "$$failed"; exit 1; }
+	@tools/side-by-side $(JOBS) $(MPMS:%=suite-%)
+
+other-pythons: build .venv/ready
+	@$(MAKE_COMMAND) --no-print-directory suite-other-pythons
+
+# These two want `build` and `.venv/ready` done, and leave it at that: they run side by side.
+.PHONY: $(MPMS:%=suite-%) suite-other-pythons
+$(MPMS:%=suite-%): suite-%:
+	$(say) 'Testing under the MPM $*'
+	@$(PYTEST) --mpm $*
 
 # What depends on the version of Python, with the oldest and the newest other one that is found.
-other-pythons: build .venv/ready
+suite-other-pythons:
 	@pythons=$$(tools/other-pythons | sed -n '1p;$$p' | uniq); \
 	if [ -z "$$pythons" ]; then \
 		echo '==> No other Python with a shared libpython was found: only $(PYO3_PYTHON) is tested'; \
