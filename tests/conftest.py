@@ -1,6 +1,7 @@
 """The options of the tests, the server of each test module, and who is blamed for its log."""
 
 import importlib
+import os
 
 import pytest
 
@@ -55,6 +56,20 @@ def pytest_terminal_summary(terminalreporter):
 def pytest_sessionfinish(session):
     if Server.reports:
         session.exitstatus = 1
+
+
+def pytest_collection_modifyitems(config, items):
+    mpm = config.getoption("--mpm")
+    if os.environ.get("MOD_PYTHON_SOAK"):
+        return
+    left_out = []
+    for item in items:
+        marker = item.get_closest_marker("mpms")
+        if marker is not None and mpm not in marker.args:
+            left_out.append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 def pytest_report_header(config):

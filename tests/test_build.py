@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+pytestmark = pytest.mark.mpms("event")
+
 REPOSITORY = pathlib.Path(__file__).parents[1]
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from mod_python import cache
 
+pytestmark = pytest.mark.mpms("event")
+
 
 class Doubling(cache.Cache):
     """Records its calls; the value of a name is the name twice."""

@@ -17,15 +17,11 @@ from mod_python._check.mask import mask
 from mod_python._check.rules import RULES
 from pyhttpd.install import REPOSITORY
 
+pytestmark = pytest.mark.mpms("event")
+
 SNIPPETS = REPOSITORY / "tests/check"
 NAMES = sorted(path.name[:-4] for path in SNIPPETS.glob("*.txt") if ".fixed" not in path.name)
 NAMES += [".htaccess"] if (SNIPPETS / ".htaccess.txt").exists() and ".htaccess" not in NAMES else []
-
-
-@pytest.fixture(autouse=True)
-def _once(mpm):
-    if mpm != "event":
-        pytest.skip("the check never starts a server")
 
 
 def snippet(name):

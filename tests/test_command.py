@@ -11,6 +11,9 @@ import pytest
 from mod_python import version
 from pyhttpd import Httpd, ModPython, Server, Site
 from pyhttpd.install import REPOSITORY, InstallError
+from pyhttpd.server import MPMS
+
+pytestmark = pytest.mark.mpms("event")
 
 COMMANDS = (
     "check create doctor genconfig module-config restart serve start status stop version"
@@ -307,6 +310,7 @@ def test_module_config():
     ]
 
 
+@pytest.mark.mpms(*MPMS)
 def test_status(mpm, mod_python):
     server = Server(Site(children=2), mod_python=mod_python, mpm=mpm)
     conf = server.write_configuration()

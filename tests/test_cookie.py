@@ -11,6 +11,8 @@ import pytest
 
 from mod_python import Cookie
 
+pytestmark = pytest.mark.mpms("event")
+
 SECRET = "secret"
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from pyhttpd.install import REPOSITORY
 
+pytestmark = pytest.mark.mpms("event")
+
 ALLOWED = {
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
@@ -22,9 +24,7 @@ ALLOWED = {
 
 
 @pytest.fixture(scope="module")
-def packages(mpm):
-    if mpm != "event":
-        pytest.skip("does not depend on the MPM; runs with --mpm event")
+def packages():
     cargo = shutil.which("cargo")
     if cargo is None:
         pytest.skip("no cargo")

@@ -17,6 +17,8 @@ from mod_python._check.configuration import DIRECTIVES
 from pyhttpd import Site, client, python
 from pyhttpd.install import REPOSITORY, Httpd
 
+pytestmark = pytest.mark.mpms("event")
+
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 BUILT = REPOSITORY / "build/docs"
@@ -53,12 +55,6 @@ SITE = Site(
     },
     modules=("authn_core", "auth_basic", "authz_user", "dir", "socache_shmcb"),
 )
-
-
-@pytest.fixture(autouse=True)
-def once(mpm):
-    if mpm != "event":
-        pytest.skip("the documentation is the same for every MPM")
 
 
 @pytest.fixture(scope="module")

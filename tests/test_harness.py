@@ -7,6 +7,8 @@ from compat.case import Case, Request, get
 from compat.runner import Outcome
 from pyhttpd import Headers, Response
 
+pytestmark = pytest.mark.mpms("event")
+
 
 class Place:
     root = "/tmp/httpd-1"

@@ -14,6 +14,8 @@ import pytest
 from pyhttpd import Connection, Site
 from pyhttpd.error_log import DISASTER
 
+pytestmark = pytest.mark.mpms("event", "prefork")
+
 SECONDS = float(os.environ.get("MOD_PYTHON_HOSTILE_SECONDS", "8"))
 SEED = int(os.environ.get("MOD_PYTHON_HOSTILE_SEED", "0")) or random.randrange(1, 10**9)
 

@@ -24,6 +24,8 @@ from mod_python.httpdconf import (
 )
 from pyhttpd import Httpd
 
+pytestmark = pytest.mark.mpms("event")
+
 ONE_VALUE = """
     AddHandler AddOutputFilter AddType AuthBasicAuthoritative AuthBasicProvider AuthType AuthName
     CustomLog DirectoryIndex DocumentRoot ErrorLog KeepAliveTimeout Listen LoadModule LogLevel

@@ -11,6 +11,8 @@ import pytest
 from mod_python import version
 from pyhttpd.install import REPOSITORY, ModPython
 
+pytestmark = pytest.mark.mpms("event")
+
 PYTHON = os.environ.get("PYO3_PYTHON", "/usr/bin/python3")
 APXS = os.environ.get("APXS") or shutil.which("apxs") or "apxs2"
 

@@ -9,6 +9,8 @@ import pytest
 
 from pyhttpd import Connection, Site
 
+pytestmark = pytest.mark.mpms("event", "prefork")
+
 _DEFAULT = "200000" if os.environ.get("MOD_PYTHON_SOAK") else "3000"
 REQUESTS = int(os.environ.get("MOD_PYTHON_LEAK_REQUESTS", _DEFAULT))
 

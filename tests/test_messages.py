@@ -7,18 +7,14 @@ import pytest
 
 from pyhttpd.install import REPOSITORY
 
+pytestmark = pytest.mark.mpms("event")
+
 tomllib = pytest.importorskip("tomllib")  # Python 3.11
 
 TABLE_FILE = REPOSITORY / "docs/tables/messages.toml"
 TABLE = tomllib.loads(TABLE_FILE.read_text())
 LEVELS = {"crit", "error", "warn", "notice", "info", "raised"}
 VARIES = "\0"
-
-
-@pytest.fixture(autouse=True)
-def once(mpm):
-    if mpm != "event":
-        pytest.skip("does not depend on the MPM; runs with --mpm event")
 
 
 def texts(row):

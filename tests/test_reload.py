@@ -10,7 +10,7 @@ import pytest
 from pyhttpd import Site, client
 from pyhttpd.site import MTIME
 
-pytestmark = pytest.mark.every_python
+pytestmark = [pytest.mark.every_python, pytest.mark.mpms("event", "prefork")]
 
 HANDLER = """
     from mod_python import apache

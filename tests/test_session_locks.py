@@ -331,7 +331,8 @@ def test_bad_arguments(make_server, watch):
     ]
 
 
-def test_crosswise_ends_with_an_error(get, log, mpm):
+@pytest.mark.mpms("event", "prefork")  # worker has threads as event has
+def test_crosswise_ends_with_an_error(get, log):
     """Whoever waits against the order gives up; nobody waits for ever."""
     sids = get("/s/x/many").text.split(" ")
     log.expect(

@@ -18,6 +18,8 @@ from fake_httpd import Request, next_request
 
 from mod_python import Session
 
+pytestmark = pytest.mark.mpms("event")
+
 SID = "0123456789abcdef" * 2
 TYPES = ["FileSession", "DbmSession", "MemorySession", "SocacheSession"]
 

@@ -8,6 +8,8 @@ import pytest
 
 from pyhttpd.install import REPOSITORY
 
+pytestmark = pytest.mark.mpms("event")
+
 PYTHON = os.environ.get("PYO3_PYTHON", "/usr/bin/python3")
 # The tools the script itself needs; everything else it looks for is there only as a stand-in.
 TOOLS = "sh sed grep sort head dirname printf env ls id ldconfig cat mv".split()

@@ -133,9 +133,8 @@ SITE = Site(
 )
 
 
+@pytest.mark.mpms("event")  # the parsers know nothing of it
 @pytest.mark.parametrize("kind", ["texts", "bodies"])
-def test_agreement(get, kind, mpm):
-    if mpm != "event":
-        pytest.skip("the parsers know nothing of the MPM")
+def test_agreement(get, kind):
     # In parts, none of which takes long on a busy machine.
     assert [get(f"/compare/x?{kind}={seed}").text for seed in range(5)] == ["2000"] * 5

@@ -14,14 +14,14 @@ from pyhttpd import client
 from pyhttpd.install import REPOSITORY
 from pyhttpd.server import free_port
 
+pytestmark = pytest.mark.mpms("event")
+
 PYTHON = os.environ.get("PYO3_PYTHON", "/usr/bin/python3")
 
 
 @pytest.fixture(scope="module")
-def venv(mpm):
+def venv():
     """A virtual environment with the wheel in it, where every user may read it."""
-    if mpm != "event":
-        pytest.skip("the wheel is the same for every MPM")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="wheel-"))
     folder.chmod(0o755)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]

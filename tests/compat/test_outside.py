@@ -9,6 +9,8 @@ import pytest
 from pyhttpd import ModPython
 from pyhttpd.install import InstallError
 
+pytestmark = pytest.mark.mpms("event")
+
 PYTHON = "/usr/bin/python3"
 
 SCRIPTS = {
@@ -175,10 +177,8 @@ def said(script, package=None):
 
 
 @pytest.fixture(scope="module")
-def packages(mpm):
+def packages():
     """None, for the original on Python's own path, and the directory of ours."""
-    if mpm != "event":
-        pytest.skip("nothing here knows of an MPM")
     try:
         ModPython.original()
         ours = ModPython.ours().package
