@@ -409,13 +409,15 @@ def test_exception(get, log):
     assert get("/raises").status == 500
 
 
-def test_values_are_read_at_each_request(get):
+def test_values_are_read_at_each_request(connect):
+    get = connect().request  # one connection: the same child under every MPM
     assert get("/count").text == "0"
     get("/counts")
     assert get("/count").text == "1"
 
 
-def test_a_name_that_is_bound_anew(get):
+def test_a_name_that_is_bound_anew(connect):
+    get = connect().request
     assert get("/replaced").text == "first"
     get("/replaces")
     assert get("/replaced").text == "second"
@@ -466,7 +468,8 @@ def test_reload(get, server):
     assert get("/changing").status == 404
 
 
-def test_no_reload(get, server):
+def test_no_reload(connect, server):
+    get = connect().request
     assert get("/fixed/").text == "index"
     change(server, "fixed/index.py", "def index(req): return 'changed'\n")
     assert get("/fixed/").text == "index"
