@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -54,6 +55,9 @@ DocumentRoot "${SITE}"
 <Directory "${SITE}">
     SetHandler mod_python
     PythonHandler pages
+    PythonAccessHandler pages
+    PythonOption mod_python.session.session_type FileSession
+    PythonOption mod_python.session.database_directory "${STATE}"
     Require all granted
 </Directory>
 <Location /python-status>
@@ -63,11 +67,19 @@ DocumentRoot "${SITE}"
 """
 PAGES = """import time
 
-from mod_python import apache
+from mod_python import Session, apache
+
+
+def accesshandler(req):
+    return apache.OK
 
 
 def handler(req):
-    time.sleep(0.02 * req.uri.count("r"))
+    if req.uri == "/order":
+        session = Session.Session(req)
+        session["orders"] = session.get("orders", 0) + 1
+        session.save()
+    time.sleep(0.02 * req.uri.count("r") + 3 * (req.uri == "/export"))
     req.write("done")
     return apache.OK
 """
@@ -153,9 +165,12 @@ def main():
         conf = pathlib.Path(folder, "site.conf")
         conf.write_text(STATUS)
         with served(conf, "--processes", "2") as url:
-            for page in ("/order", "/list", "/report", "/", "/list") * 4:
+            for page in ("/order", "/list", "/report") * 2:
                 urllib.request.urlopen(url + page).close()
-            picture(browser, url + "/python-status", "status", 900, 700)
+            running = threading.Thread(target=urllib.request.urlopen, args=(url + "/export",))
+            running.start()
+            picture(browser, url + "/python-status", "status", 760, 860)
+            running.join()
 
 
 if __name__ == "__main__":

@@ -284,8 +284,10 @@ pub fn page(report: &Report, stacks: Option<&[stacks::OfChild]>) -> String {
     }
     if counting::is_on() {
         let sums = &report.sums;
-        text.push_str(&requests("Slowest", &report.slowest));
         text.push_str(&handlers(report));
+        text.push_str(&sessions(report));
+        text.push_str(&code(report));
+        text.push_str(&requests("Slowest", &report.slowest));
         let phases = sums.phases();
         text.push_str(&table(
             "Phases",
@@ -293,8 +295,6 @@ pub fn page(report: &Report, stacks: Option<&[stacks::OfChild]>) -> String {
             phases.map(|(name, calls)| vec![name, calls.to_string()]),
         ));
         text.push_str(&interpreters(report));
-        text.push_str(&code(report));
-        text.push_str(&sessions(report));
         text.push_str(&histogram(
             "Times of content handlers",
             "requests",
