@@ -196,3 +196,18 @@ def test_module_cache_that_is_keyed_by_something_else(tmp_path):
 
     req = types.SimpleNamespace(filename=str(path))
     assert Pages()[req].x == str(path)
+
+
+def test_a_writer_who_begins_between_the_look_and_the_reading(made, clock):
+    path, sources = made
+    rewrite(path, "two")
+    clock.passes(path, 1)
+    assert sources.look() == CHANGED
+    rewrite(path, "")
+    clock.passes(path, 0.1)
+    half = Sources([(str(path), stamp(path))])
+    assert not half.replace(sources)
+    assert half.replace(None)
+    assert Sources(half.files).replace(half)
+    clock.passes(path, 1)
+    assert half.replace(sources)

@@ -8,8 +8,9 @@ import time
 import pytest
 from test_recycle import wait_for
 
-from pyhttpd import Site
+from pyhttpd import Site, client
 from pyhttpd.load import Load
+from pyhttpd.site import MTIME
 
 # Each line is written by itself. Most of what there is in between is a program, or a page, too; and
 # while it is executed, which takes a while, others ask for it.
@@ -164,3 +165,57 @@ def test_nobody_is_served_half_a_program(make_server, watch, readable, mpm):
                 whole |= {404, 500}
             halves = {url: texts - whole for url, texts in seen.items()}
             assert not any(halves.values()), halves
+
+
+def test_every_other_change_counts_at_once(make_server, watch, readable, mpm):
+    if mpm != "event":
+        pytest.skip("the MPM does not matter")
+    without_file = {"/published": 404, "/cached": 404, "/page.psp": 404, "/main.psp": 500}
+    files = {name: text_of(name, "v0") for name in URLS.values()}
+    files["main.psp"] = '<%@ include file="part.inc" %>'
+    files["caching.py"] = CACHING
+    with make_server(Site(conf=CONF, files=files)) as server:
+        log = watch(server)
+        paths = [server.htdocs / URLS[url] for url in without_file]
+
+        def put(text, mtime, in_place=False):
+            for path in paths:
+                target = path if in_place else path.with_name("aside")
+                target.write_text(text(path))
+                os.utime(target, (mtime, mtime))
+                target.replace(path)
+
+        def seen():
+            answers = [client.get(server.port, url) for url in without_file]
+            return [
+                " ".join(answer.text.split()) if answer.status == 200 else answer.status
+                for answer in answers
+            ]
+
+        def of(version, more=""):
+            return lambda path: text_of(path.name, version) + more
+
+        def whole(version):
+            return [" ".join([version] * 3)] * len(paths)
+
+        assert seen() == whole("v0")
+        put(of("v1"), MTIME + 10)
+        assert seen() == whole("v1")
+        # An older one is another one.
+        put(of("v2"), MTIME - 10)
+        assert seen() == whole("v2")
+        # The same time, another size.
+        put(of("v3", "\n"), MTIME - 10, in_place=True)
+        assert seen() == whole("v3")
+        log.expect("PythonHandler caching", "PythonHandler mod_python.psp")
+        log.expect("PythonHandler mod_python.publisher")
+        put(lambda path: "<% if: %>(", MTIME, in_place=True)
+        # At every request, until it is repaired.
+        assert seen() == seen() == [500] * len(paths)
+        put(of("v4"), MTIME + 20)
+        assert seen() == whole("v4")
+        for path in paths:
+            path.unlink()
+        assert seen() == list(without_file.values())
+        put(of("v5"), MTIME + 30)
+        assert seen() == whole("v5")

@@ -18,7 +18,7 @@ from importlib.machinery import ExtensionFileLoader, PathFinder
 
 import _apache
 
-from mod_python._sources import CHANGED, CURRENT, Sources, stamp
+from mod_python._sources import CHANGED, Sources, stamp
 
 # Files older than this are as they were when this interpreter imported them.
 _begun = time.time_ns()
@@ -208,8 +208,7 @@ def _refresh(module, name, log=0, path=None):
             code = _code(module)
         except Exception as raised:
             error = raised
-        if new.look() != CURRENT and known is not None and known.whole:
-            # Somebody began to write the file while it was read.
+        if not new.replace(known):
             return
         if error is not None:
             raise error

@@ -170,8 +170,7 @@ def _refreshed(path, stamp, req):
             source = file.read()
     except FileNotFoundError:
         return None
-    if sources.look() != CURRENT and known is not None and known.sources.whole:
-        # Somebody began to write the file while it was read.
+    if not sources.replace(known and known.sources):
         return known
     if _apache._debug(req):
         what = "loading" if known is None else "reloading"

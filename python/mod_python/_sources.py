@@ -30,15 +30,17 @@ class Sources:
         self.whole = False
 
     def look(self):
-        """CURRENT, CHANGED or UNFINISHED; to be asked right after the files were read, too."""
+        """CURRENT, CHANGED or UNFINISHED."""
         same = settled = finished = True
+        # Before the files: this thread may have to wait for a while in between.
+        now = time.time_ns()
         for name, old in self.files:
             try:
                 status = os.stat(name)
             except OSError:
                 same = False
                 continue
-            if abs(time.time_ns() - status.st_mtime_ns) >= _SETTLED:
+            if abs(now - status.st_mtime_ns) >= _SETTLED:
                 young = written = False
             else:
                 young = True
@@ -54,6 +56,14 @@ class Sources:
             self.whole = self.whole or settled
             return CURRENT
         return CHANGED if finished or not self.whole else UNFINISHED
+
+    def replace(self, before):
+        """Whether what was just read is to be used instead of what was made of `before`, or None.
+
+        Somebody may have begun to write a file between the look at it and the end of the reading.
+        """
+        self.look()
+        return self.whole or before is None or not before.whole
 
 
 def stamp_of(status):

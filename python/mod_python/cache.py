@@ -309,10 +309,10 @@ class ModuleCache(FileCache):
     def build(self, key, name, opened, entry):
         source = FileCache.build(self, key, name, opened, entry)
         sources = getattr(entry, "_sources", None)
-        if sources is not None and sources.look() != _sources.CURRENT:
-            # Somebody began to write the file while it was read.
-            before, value = entry._before, self._unpack(entry)
-            if value is not NOT_INITIALIZED and before is not None and before.whole:
+        if sources is not None:
+            value = self._unpack(entry)
+            before = None if value is NOT_INITIALIZED else entry._before
+            if not sources.replace(before):
                 entry._sources = before
                 return value
         return _new_module(key, source)

@@ -157,9 +157,7 @@ class PSP:
             if last is not None and last.sources.look() == _sources.UNFINISHED:
                 return last
             raise
-        if page.sources.look() != _sources.CURRENT and last is not None and last.sources.whole:
-            return last
-        return page
+        return page if page.sources.replace(last and last.sources) else last
 
     def load_from_file(self):
         """Sets `code` to the compiled page, from a cache if none of its files has changed."""
