@@ -8,6 +8,8 @@ import pytest
 from mod_python import _sources, cache
 from mod_python._sources import CHANGED, CURRENT, UNFINISHED, Sources, stamp
 
+pytestmark = pytest.mark.mpms("event")
+
 SECOND = 10**9
 
 

@@ -12,6 +12,8 @@ from pyhttpd import Site, client
 from pyhttpd.load import Load
 from pyhttpd.site import MTIME
 
+pytestmark = pytest.mark.mpms("event")
+
 # Each line is written by itself. Most of what there is in between is a program, or a page, too; and
 # while it is executed, which takes a while, others ask for it.
 PROGRAM = """\
@@ -147,8 +149,8 @@ def readable():
 
 
 def test_nobody_is_served_half_a_program(make_server, watch, readable, mpm):
-    if mpm != "event":
-        pytest.skip("the MPM does not matter")
+    if mpm == "prefork":
+        pytest.skip("a child that has no version of before serves what there is")
     files = {name: text_of(name, "v0") for name in URLS.values()}
     files["main.psp"] = '<%@ include file="part.inc" %>'
     files["caching.py"] = CACHING
@@ -167,9 +169,7 @@ def test_nobody_is_served_half_a_program(make_server, watch, readable, mpm):
             assert not any(halves.values()), halves
 
 
-def test_every_other_change_counts_at_once(make_server, watch, readable, mpm):
-    if mpm != "event":
-        pytest.skip("the MPM does not matter")
+def test_every_other_change_counts_at_once(make_server, watch, readable):
     without_file = {"/published": 404, "/cached": 404, "/page.psp": 404, "/main.psp": 500}
     files = {name: text_of(name, "v0") for name in URLS.values()}
     files["main.psp"] = '<%@ include file="part.inc" %>'
