@@ -268,6 +268,13 @@ def test_a_page_that_ends_in_a_backslash(fails):
     assert "a backslash at the end of the page's text must be doubled" in fails("a\nb\\")
 
 
+@pytest.mark.parametrize("page", ["<%= '%>'%>", "a\\\\<%= '%>'%>"])
+def test_an_end_of_a_tag_within_quotes(fails, page):
+    text = fails(page)
+    assert "a quote in a tag is not closed" in text
+    assert "backslash" not in text
+
+
 def test_a_circle_of_includes(fails):
     text = fails('<%@ include file="part.psp" %>', part='x\n <%@ include file="page.psp" %>')
     after = entry(text, "part.psp", 2)

@@ -180,6 +180,10 @@ def split_lines(text):
     return io.StringIO(text.replace("\r\n", "\n").replace("\r", "\n")).readlines()
 
 
+# Text whose last backslash takes the first of the quotes that should end it.
+_ENDS_IN_BACKSLASH = re.compile(r'(?<!\\)(?:\\\\)*\\""",0\)')
+
+
 def _reword(error, program, origins):
     """The SyntaxError as the page's author should see it."""
     line, offset = error.lineno or 1, error.offset or 0
@@ -197,8 +201,11 @@ def _reword(error, program, origins):
         )
     tag = origins.tag(line, column)
     if "triple-quoted" in message:
-        # Only text of the page stands in such quotes, and only this keeps them from ending.
-        message += " (a backslash at the end of the page's text must be doubled)"
+        # Only text of the page stands in such quotes.
+        if _ENDS_IN_BACKSLASH.search(program):
+            message += " (a backslash at the end of the page's text must be doubled)"
+        else:
+            message += " (a quote in a tag is not closed; %> ends a tag within quotes, too)"
     elif tag is not None:
         message += " (in %s)" % tag[4]
     text = origins.line(name, own_line)

@@ -75,7 +75,8 @@ impl FileInfo {
     ) -> PyResult<Bound<'py, PyAny>> {
         let name = name.to_string_lossy();
         if name == "valid" {
-            return Ok(self.inner.valid.into_pyobject(py)?.into_any());
+            let valid = self.inner.exists().then_some(self.inner.valid);
+            return Ok(valid.into_pyobject(py)?.into_any());
         }
         match NAMES.iter().position(|known| *known == name) {
             Some(index) => self.item(py, index),

@@ -48,12 +48,16 @@ pub fn parse(raw: &[u8]) -> Parsed<'_> {
 
 /// The suffix of a file name: all after the first dot of its last part, with the dot.
 ///
-/// `None` without a file name; `Some("")` where the base name has no dot.
+/// `None` without a file name; `Some("")` where the base name has no dot, or only dots behind it.
 #[inline]
 pub fn suffix(filename: Option<&CStr>) -> Option<&[u8]> {
     let filename = filename?.to_bytes();
     let base = memchr::memrchr(b'/', filename).map_or(filename, |slash| &filename[slash + 1..]);
-    Some(memchr::memchr(b'.', base).map_or(&base[base.len()..], |dot| &base[dot..]))
+    let suffix = memchr::memchr(b'.', base).map_or(&base[base.len()..], |dot| &base[dot..]);
+    Some(match suffix.iter().all(|&c| c == b'.') {
+        true => &suffix[suffix.len()..],
+        false => suffix,
+    })
 }
 
 /// The words of a line, as httpd splits directives.
@@ -137,6 +141,9 @@ mod tests {
         assert_eq!(of(c"/x/y.tar.gz"), Some(b".tar.gz".to_vec()));
         assert_eq!(of(c"/x.d/y"), Some(Vec::new()));
         assert_eq!(of(c"a.b.py"), Some(b".b.py".to_vec()));
+        assert_eq!(of(c"/x/a."), Some(Vec::new()));
+        assert_eq!(of(c"a.."), Some(Vec::new()));
+        assert_eq!(of(c"a.y."), Some(b".y.".to_vec()));
         assert_eq!(suffix(None), None);
     }
 

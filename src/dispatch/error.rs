@@ -1,5 +1,6 @@
 //! Exceptions that leave a handler: logged, and shown to the client where PythonDebug says so. (phases.md 2.6)
 
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -19,7 +20,7 @@ pub fn server_return<'py>(py: Python<'py>, error: &PyErr) -> Option<PyResult<Ret
         .value(py)
         .getattr(pyo3::intern!(py, "args"))
         .and_then(|args| Ok(args.cast_into::<PyTuple>()?));
-    Some(args.and_then(|args| {
+    let parts = args.and_then(|args| {
         let result = args.get_item(0)?;
         let status = if args.len() == 2 {
             Some(args.get_item(1)?)
@@ -27,7 +28,22 @@ pub fn server_return<'py>(py: Python<'py>, error: &PyErr) -> Option<PyResult<Ret
             None
         };
         Ok((result, status))
-    }))
+    });
+    Some(parts.map_err(|unusable| during(py, error, unusable)))
+}
+
+/// An error about what an exception carries: the traceback then tells where that was raised, too.
+pub fn during(py: Python<'_>, first: &PyErr, error: PyErr) -> PyErr {
+    // SAFETY: live exceptions, and a live traceback or none; the reference to the first goes to the
+    // second.
+    unsafe {
+        if let Some(traceback) = first.traceback(py) {
+            ffi::PyException_SetTraceback(first.value(py).as_ptr(), traceback.as_ptr());
+        }
+        let context = first.value(py).clone().into_any().into_ptr();
+        ffi::PyException_SetContext(error.value(py).as_ptr(), context);
+    }
+    error
 }
 
 /// What an error report needs to know.

@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyAssertionError, PyOverflowError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::error::{log_request, report, server_return, Report};
+use super::error::{during, log_request, report, server_return, Report};
 use super::interpreter_for::interpreter_for;
 use super::resolve::{resolve, Wanted};
 use super::status::counting;
@@ -256,7 +256,8 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
                 Some(parts) => {
                     let (result, req_status) = parts?;
                     if let Some(req_status) = req_status.filter(|s| s.is_truthy().unwrap_or(true)) {
-                        let number: i32 = req_status.extract()?;
+                        let number = req_status.extract();
+                        let number: i32 = number.map_err(|e| during(self.py, &error, e))?;
                         self.state.with(self.py, |r| r.set_status(number))?;
                     }
                     status(&result)

@@ -91,7 +91,7 @@ impl Finfo {
             if status == ffi::MP_APR_ENOENT as i32 {
                 raw.filetype = ffi::APR_NOFILE;
                 raw.valid = 0;
-                raw.fname = path.as_ptr();
+                raw.fname = std::ptr::null();
             } else if status != 0 && status != ffi::MP_APR_EINCOMPLETE as i32 {
                 return Err(Error::Apr {
                     what: "apr_stat() failed",

@@ -179,3 +179,50 @@ case(
     get(),
     log="error",
 )
+
+case(
+    "error-server-return-empty",
+    "phases.md 2.4.4: SERVER_RETURN without a result; the log tells where it was raised",
+    """
+    def handler(req):
+        if req.args == "text":
+            raise apache.SERVER_RETURN(apache.OK, "404")
+        raise apache.SERVER_RETURN
+    """,
+    get(status=500),
+    get("/?text", status=500),
+    log="error",
+)
+
+case(
+    "error-text-odd",
+    "phases.md 2.6: an exception's text with what a log line or UTF-8 cannot hold",
+    """
+    def handler(req):
+        raise ValueError("a\\udc80b" if req.args else "a\\0b")
+    """,
+    get(status=500, find="ValueError: a\0b"),
+    get("/?surrogate", status=500, find=r"ValueError: a\\udc80b"),
+    conf="""
+        SetHandler mod_python
+        PythonHandler @mod@
+        PythonDebug On
+    """,
+    ours_log=["Traceback", "line ", r"ValueError: a b", r"ValueError: a\\x80b"],
+)
+
+case(
+    "error-log-main-level",
+    "apache_module.md 4.2: apache.log_error without a server goes to the main log",
+    """
+    def handler(req):
+        apache.log_error("info", apache.APLOG_INFO)
+        apache.log_error("debug", apache.APLOG_DEBUG)
+        return apache.OK
+    """,
+    get(),
+    log="debug",
+    log_ignore=["^(?!info$|debug$)"],
+    site={"log_level": "info"},
+    mpms=("event",),
+)

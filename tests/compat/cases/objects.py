@@ -243,8 +243,8 @@ transcript(
     >>> '%x' % n.protection, n.nlink, n.mtime
     ('644', 1, 1700000000)
     >>> m = apache.stat('@root@/nothing', apache.APR_FINFO_NORM)
-    >>> m.filetype, m.size, m.mtime
-    (0, None, None)
+    >>> m.filetype, m.size, m.mtime, m.fname, m.valid
+    (0, None, None, None, None)
     >>> apache.stat('@root@/nothing')
     TypeError
     >>> apache.stat(5, 1)

@@ -359,8 +359,8 @@ transcript(
     "objects.md 3.5: a file that does not exist",
     """
     >>> f = req.finfo
-    >>> f.filetype, f.size, f.mtime, f.protection, f.name
-    (0, None, None, None, None)
+    >>> f.filetype, f.size, f.mtime, f.protection, f.name, f.valid
+    (0, None, None, None, None, None)
     >>> f.fname.split('/htdocs')[1]
     '/request-finfo-missing/nothing.txt'
     >>> req.path_info

@@ -459,3 +459,55 @@ case(
     """,
     vhost="",
 )
+
+case(
+    "suffix-dots",
+    "objects.md 3.1.1: req.extension of names with odd dots",
+    """
+    def handler(req):
+        req.write("%r plain" % req.extension)
+        return apache.OK
+    def dot(req):
+        req.write("%r ." % req.extension)
+        return apache.OK
+    def y(req):
+        req.write("%r .y." % req.extension)
+        return apache.OK
+    """,
+    get("/a", body="'' plain"),
+    get("/a.", body="'' plain"),
+    get("/a..", body="'' plain"),
+    get("/.a", body="None plain"),
+    get("/a.y.", body="'.y.' .y."),
+    get("/a.y..", body="None plain"),
+    get("/.a.", body="None plain"),
+    conf="""
+        SetHandler mod_python
+        PythonHandler @mod@
+        PythonHandler @mod@::dot | .
+        PythonHandler @mod@::y | .y.
+    """,
+)
+
+case(
+    "same-name-in-two-directories",
+    "apache_module.md 4.5: two directories with a module of one name",
+    None,
+    get("/one/x", body="one"),
+    get("/two/x", body="two"),
+    get("/one/x", body="one"),
+    conf="",
+    sections="".join(
+        f"""
+        <Directory @dir@/{name}>
+            SetHandler mod_python
+            PythonHandler @mod@_same
+        </Directory>
+        """
+        for name in ("one", "two")
+    ),
+    files={
+        f"{name}/@mod@_same.py": f"def handler(req):\n    req.write('{name}')\n    return 0\n"
+        for name in ("one", "two")
+    },
+)
