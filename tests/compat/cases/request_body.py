@@ -367,3 +367,18 @@ case(
     ),
     log="notice",
 )
+
+case(
+    "read-broken-body",
+    "objects.md 3.1.3: a body cut short is an OSError; here the handler lets it pass",
+    """
+    def handler(req):
+        return len(req.read())
+    """,
+    raw(
+        b"POST @url@/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nfour",
+        half_close=True,
+        status=400,
+    ),
+    ours_log=["Traceback", "line ", "OSError: Client read error"],
+)
