@@ -163,6 +163,12 @@ SITE = Site(
                 start_response("200 OK", TEXT + [("Content-Length", "4")])
                 return closing([b"long", b"er", b"never"], environ)
 
+            def runs_on(environ, start_response):
+                start_response("200 OK", TEXT + [("Content-Length", "4")])
+                yield b"done"
+                yield b""
+                environ["wsgi.errors"].write("came to its end")
+
             def too_much_written(environ, start_response):
                 put = start_response("200 OK", TEXT + [("Content-Length", "4")])
                 put(b"longer")
@@ -406,6 +412,12 @@ def test_body_longer_than_announced(connect, log):
     log.expect("AssertionError: more was written", *INSIDE[:3])
     answer = connection.request("/app/too_much_written?raw")
     assert answer.body == b"long"
+
+
+def test_an_iterable_of_the_announced_length_comes_to_its_end(get, log):
+    """Frameworks and middleware do their last work there, such as Starlette's background tasks."""
+    log.expect("came to its end$")
+    assert get("/app/runs_on?raw").body == b"done"
 
 
 @pytest.mark.parametrize("name", ["no_start", "no_start_and_nothing"])

@@ -266,8 +266,8 @@ impl WsgiResponse {
         }
         for item in result.try_iter()? {
             self.send_piece(&item?, true)?;
-            let progress = self.progress.get(py);
-            if progress.is_sent && progress.left.is_some_and(|left| left <= 0) {
+            // Not before there is too much: programs do their last work after their last item.
+            if self.progress.get(py).left.is_some_and(|left| left < 0) {
                 break;
             }
         }
