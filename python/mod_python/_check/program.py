@@ -208,6 +208,16 @@ def _is_dict_list(node):
     )
 
 
+def _is_field_value(node):
+    """Whether this is the attribute `value` of what looks like a field: form["x"].value."""
+    if not isinstance(node, ast.Attribute) or node.attr != "value":
+        return False
+    field = node.value
+    if isinstance(field, ast.Call) and isinstance(field.func, ast.Attribute):
+        return field.func.attr in ("get", "getfirst")
+    return isinstance(field, ast.Subscript)
+
+
 def _is_text(node):
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
@@ -416,6 +426,8 @@ class _Program(ast.NodeVisitor):
             self.add("python2-method", node, "%s, now %s" % (method, METHODS[method]), edit)
         elif method == "send_http_header":
             self.add("send-http-header", node)
+        elif method == "decode" and _is_field_value(func.value):
+            self.add("field-value", node)
         elif method in ("encode", "decode") and node.args:
             codec = node.args[0]
             if isinstance(codec, ast.Constant) and codec.value in CODECS:

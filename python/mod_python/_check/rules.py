@@ -45,6 +45,9 @@ RULES = {
     "client-address": Rule(WARNING, "httpd 2.4 renamed this, and each use is logged"),
     "session-arguments": Rule(WARNING, "session classes differ in the order of these; name them"),
     "send-http-header": Rule(NOTE, "does nothing since httpd 2.0; headers go with the first write"),
+    "field-value": Rule(
+        WARNING, "the text of a form field is str, after a POST too; only an upload's is bytes"
+    ),
     "max-age": Rule(NOTE, "max_age is now sent as Max-Age, which browsers understand"),
     "marshal-cookie": Rule(WARNING, "whoever knows the secret can run code; use SignedCookie"),
     "pickle-from-client": Rule(WARNING, "unpickling what a client sent lets it run code"),
