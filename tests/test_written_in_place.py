@@ -1,5 +1,6 @@
 """Programs that are written over slowly, under load: nobody is ever served half of one."""
 
+import concurrent.futures
 import contextlib
 import functools
 import os
@@ -219,3 +220,33 @@ def test_every_other_change_counts_at_once(make_server, watch, readable):
         assert seen() == list(without_file.values())
         put(of("v5"), MTIME + 30)
         assert seen() == whole("v5")
+
+
+def test_nobody_waits_while_a_changed_page_is_executed(make_server, watch, readable):
+    waits = (
+        "import os, time\n"
+        "open('@root@/tmp/begun', 'w').close()\n"
+        "while not os.path.exists('@root@/tmp/go'):\n"
+        "    time.sleep(0.01)\n"
+    )
+    files = {"published.py": text_of("published.py", "v0")}
+    with make_server(Site(conf=CONF, files=files, threads=8)) as server:
+        watch(server)
+
+        def ask():
+            return client.get(server.port, "/published").text
+
+        assert ask() == "v0 v0 v0"
+        path, aside = server.htdocs / "published.py", server.htdocs / "aside"
+        aside.write_text(server.substitute(waits) + text_of("published.py", "v1"))
+        os.utime(aside, (MTIME + 10, MTIME + 10))
+        aside.replace(path)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            first = pool.submit(ask)
+            try:
+                wait_for((server.root / "tmp/begun").exists)
+                assert ask() == "v0 v0 v0"
+            finally:
+                (server.root / "tmp/go").touch()
+            assert first.result() == "v1 v1 v1"
+        assert ask() == "v1 v1 v1"
