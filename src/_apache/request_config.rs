@@ -285,10 +285,11 @@ impl RequestState {
         });
         let slot: &Arc<RequestState> = r.pool().alloc_arc(state);
         r.set_module_config(std::ptr::from_ref(slot) as *mut c_void);
-        // SAFETY: the slot lies in the pool itself and holds one reference, which the cleanup gives back.
+        let data = std::ptr::from_ref(slot) as *mut c_void;
+        // SAFETY: the slot lies in the pool itself and holds one reference, which the second gives back.
         unsafe {
-            r.pool()
-                .on_clear(std::ptr::from_ref(slot) as *mut c_void, request_over);
+            r.pool().before_clear(data, request_over);
+            r.pool().on_clear(data, request_gone);
         }
         slot
     }
@@ -501,23 +502,23 @@ pub fn set_run_cleanups(run: fn(Python<'_>, &Arc<RequestState>)) {
     let _ = RUN_CLEANUPS.set(run);
 }
 
-/// The request's pool goes: cleanups run, then the lease ends.
+/// The request's pool is about to go: cleanups run, then the lease ends.
 extern "C" fn request_over(data: *mut c_void) -> CleanupStatus {
     guard("request cleanup", (), || {
-        // SAFETY: the slot `make` wrote; a cleanup runs once.
-        let state = unsafe { std::ptr::read(data as *const Arc<RequestState>) };
-        // SAFETY: only looks whether something is there; Python code that could change it would hold
-        // another reference to the state.
-        let is_idle = Arc::strong_count(&state) == 1 && unsafe { state.is_idle() };
-        if is_idle {
-            return;
+        // SAFETY: the slot `make` wrote, which is there until `request_gone`.
+        let state = unsafe { &*(data as *const Arc<RequestState>) };
+        // SAFETY: only looks whether something is there, and takes the request out; Python code that could
+        // do the same would hold another reference to the state.
+        unsafe {
+            if Arc::strong_count(state) == 1 && !state.has_left() && !state.has_cleanup() {
+                let r = Request::from_raw(*state.rec.peek());
+                state.last_server.put(r.server().as_ptr());
+                state.rec.put(std::ptr::null_mut());
+                return;
+            }
         }
-        // SAFETY: set by dispatches only, and this thread is in none.
-        let interpreter = unsafe { *state.interpreter.peek() }.or_else(interpreter::registry::main);
-        let Some(interpreter) = interpreter else {
-            return;
-        };
-        interpreter::enter_for(interpreter, state.subject(), |py| {
+        let state = state.clone();
+        state.enter(|py| {
             state.conn.gate.during(py, || {
                 if let Some(run) = RUN_CLEANUPS.get() {
                     run(py, &state);
@@ -527,8 +528,21 @@ extern "C" fn request_over(data: *mut c_void) -> CleanupStatus {
             state.end(py);
             // What destructors wrote; nobody may use the request any more.
             log_stream::end_of_request(py, &state);
-            drop(state);
         });
+    });
+    0
+}
+
+/// The request's pool goes. The end of a sub-request whose pool went with it may have asked for the request
+/// once more, and got an object that says that it is over.
+extern "C" fn request_gone(data: *mut c_void) -> CleanupStatus {
+    guard("request cleanup", (), || {
+        // SAFETY: the slot `make` wrote; a cleanup runs once.
+        let state = unsafe { std::ptr::read(data as *const Arc<RequestState>) };
+        // SAFETY: as above.
+        if Arc::strong_count(&state) > 1 || unsafe { state.has_left() } {
+            state.enter(|py| state.end(py));
+        }
     });
     0
 }
@@ -539,21 +553,39 @@ pub fn has_cleanup_handler(r: &Request) -> bool {
 }
 
 impl RequestState {
-    /// Whether nothing of Python's is left: no object, no cleanups, no cleanup handler.
+    /// Whether something of Python's is left.
+    ///
+    /// # Safety
+    /// Nobody else holds the state.
+    unsafe fn has_left(&self) -> bool {
+        // SAFETY: nobody else looks (caller).
+        unsafe {
+            self.object.peek().is_some()
+                || self.hlist.peek().is_some()
+                || !self.cleanups.peek().is_empty()
+                || !self.locks.peek().is_empty()
+                || self.unended.peek().is_some()
+        }
+    }
+
+    /// Whether there is a cleanup handler to run.
     ///
     /// # Safety
     /// Nobody else holds the state, and the request is alive.
-    unsafe fn is_idle(&self) -> bool {
+    unsafe fn has_cleanup(&self) -> bool {
         // SAFETY: nobody else looks, and the pointer is live (caller).
         unsafe {
-            let r = Request::from_raw(*self.rec.peek());
-            self.object.peek().is_none()
-                && self.hlist.peek().is_none()
-                && self.cleanups.peek().is_empty()
-                && self.locks.peek().is_empty()
-                && self.unended.peek().is_none()
-                && !has_cleanup_handler(r)
-                && !self.has_added(Phase::Cleanup)
+            has_cleanup_handler(Request::from_raw(*self.rec.peek()))
+                || self.has_added(Phase::Cleanup)
+        }
+    }
+
+    /// Enters the interpreter of the last dispatch, where Python runs; called when the request ends.
+    fn enter(&self, body: impl FnOnce(Python<'_>)) {
+        // SAFETY: set by dispatches only, and this thread is in none.
+        let interpreter = unsafe { *self.interpreter.peek() }.or_else(interpreter::registry::main);
+        if let Some(interpreter) = interpreter {
+            interpreter::enter_for(interpreter, self.subject(), body);
         }
     }
 
@@ -562,9 +594,11 @@ impl RequestState {
         request_lock::release_all(self, py);
         self.conn.gate.quiesce(py);
         let rec = self.rec.replace(py, std::ptr::null_mut());
-        // SAFETY: the request's pool is being cleaned up, and with it the record is still there.
-        let server = unsafe { Request::from_raw(rec) }.server().as_ptr();
-        self.last_server.replace(py, server);
+        // SAFETY: null the second time; else the request's pool is being cleaned up, and the record is
+        // still there.
+        if let Some(r) = unsafe { Request::from_raw_opt(rec) } {
+            self.last_server.replace(py, r.server().as_ptr());
+        }
         drop(self.hlist.take(py));
         drop(self.cleanups.take(py));
         if let Some(object) = self.object.replace(py, None) {

@@ -101,6 +101,20 @@ impl Pool {
         }
     }
 
+    /// As [`Self::on_clear`], but for the moment before the pools below this one go. Only then all of a
+    /// request is alive: after an internal fast redirect (mod_dir) parts of it are in a sub-request's.
+    ///
+    /// # Safety
+    /// As there.
+    pub unsafe fn before_clear(
+        &self,
+        data: *mut c_void,
+        cleanup: extern "C" fn(*mut c_void) -> ffi::apr_status_t,
+    ) {
+        // SAFETY: as above.
+        unsafe { ffi::apr_pool_pre_cleanup_register(self.as_ptr(), data, Some(cleanup)) }
+    }
+
     /// Copies bytes as a NUL-terminated C string into the pool; for C it ends at the first NUL.
     pub fn strdup(&self, text: &[u8]) -> *mut c_char {
         // SAFETY: APR copies `len` bytes and adds the NUL.

@@ -54,6 +54,19 @@ impl<T> GilCell<T> {
         unsafe { &*self.0.get() }
     }
 
+    /// Puts a value in without the GIL; the old one is forgotten.
+    ///
+    /// # Safety
+    /// Nobody else can use the cell meanwhile.
+    #[inline]
+    pub unsafe fn put(&self, value: T)
+    where
+        T: Copy,
+    {
+        // SAFETY: the caller's promise.
+        unsafe { *self.0.get() = value }
+    }
+
     /// Lends the value.
     ///
     /// # Safety

@@ -27,8 +27,9 @@ _PATIENCE = 30.0
 class Client:
     """Counts everything since the last `report`."""
 
-    def __init__(self, port: int, seed: int):
+    def __init__(self, port: int, seed: int, patience: float = _PATIENCE):
         self.port = port
+        self.patience = patience
         self.generator = Generator(seed)
         self.random = self.generator.random
         self.stalled: collections.deque[socket.socket] = collections.deque()
@@ -52,7 +53,7 @@ class Client:
 
     def connect(self) -> socket.socket:
         self.connections += 1
-        sock = socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE)
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=self.patience)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
@@ -65,9 +66,9 @@ class Client:
             if not data:
                 sock.shutdown(socket.SHUT_WR)
             while True:
-                ready = select.select([sock], [sock] if view else [], [], _PATIENCE)
+                ready = select.select([sock], [sock] if view else [], [], self.patience)
                 if not ready[0] and not ready[1]:
-                    raise TimeoutError(f"nothing came for {_PATIENCE} s after {data[:2000]!r}")
+                    raise TimeoutError(f"nothing came for {self.patience} s after {data[:2000]!r}")
                 try:
                     if ready[1]:
                         view = view[sock.send(view) :]

@@ -16,6 +16,8 @@ from pyhttpd.server import MPMS
 WATCHERS = {"valgrind": valgrind, "asan": asan, "tsan": tsan}
 # A threaded MPM is to have work for several of its threads at any moment.
 CLIENTS = 4
+# Seconds that a request may take; under valgrind the first ones import a lot.
+PATIENCE = 300.0
 
 
 class Player(threading.Thread):
@@ -23,7 +25,7 @@ class Player(threading.Thread):
 
     def __init__(self, port: int, requests):
         super().__init__()
-        self.client = Client(port, 1)
+        self.client = Client(port, 1, PATIENCE)
         self.requests = requests
         self.statuses = collections.Counter()
         self.error = None
@@ -98,7 +100,7 @@ def main() -> int:
             ended = server.process.wait(60)
         else:
             print(f"statuses {dict(sorted(statuses.items()))}")
-            Client(server.port, 1).exchange(planted_request(watcher.FAULT))
+            Client(server.port, 1, PATIENCE).exchange(planted_request(watcher.FAULT))
         server.stop(timeout=300)
         problems = watcher.judge(server.root, options.rounds, options.keep)
         if ended is not None:
