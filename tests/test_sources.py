@@ -57,10 +57,10 @@ def test_written_in_place(made, clock):
     assert sources.look() == UNFINISHED
     clock.passes(path, 0.6)
     assert sources.look() == CHANGED
-    # A clock that is a little behind that of the file system.
-    clock.passes(path, -0.1)
-    assert sources.look() == UNFINISHED
+    # A clock that is behind that of the file system; and a time from far ahead.
     clock.passes(path, -5)
+    assert sources.look() == UNFINISHED
+    clock.passes(path, -15)
     assert sources.look() == CHANGED
 
 

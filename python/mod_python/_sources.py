@@ -13,7 +13,10 @@ import time
 # again; or that one of them is being written, and what was made of them before is to be used.
 CURRENT, CHANGED, UNFINISHED = range(3)
 
-_SETTLED = 500_000_000  # nanoseconds
+# In nanoseconds: how long a file is left alone, and how far the clock of its file system may be
+# ahead of ours. A time still later says nothing.
+_SETTLED = 500_000_000
+_AHEAD = 10_000_000_000
 
 
 class Sources:
@@ -40,12 +43,9 @@ class Sources:
             except OSError:
                 same = False
                 continue
-            if abs(now - status.st_mtime_ns) >= _SETTLED:
-                young = written = False
-            else:
-                young = True
-                # The last that happened to it, not a rename or a change of its mode.
-                written = status.st_ctime_ns == status.st_mtime_ns
+            young = -_AHEAD < now - status.st_mtime_ns < _SETTLED
+            # The last that happened to it, not a rename or a change of its mode.
+            written = young and status.st_ctime_ns == status.st_mtime_ns
             if stamp_of(status) == old:
                 settled = settled and not written
             else:
