@@ -25,7 +25,7 @@ PYTEST = .venv/bin/python -m pytest tests
 
 say = @printf '==> %s\n'
 
-.PHONY: help run build version test cargo-test pytest other-pythons soak test-chroot test-browser test-valgrind test-asan lint bench docs install uninstall deb clean packages
+.PHONY: help run build version test cargo-test pytest other-pythons soak test-chroot test-browser test-apps test-valgrind test-asan lint bench docs install uninstall deb clean packages
 
 help:
 	@echo 'make run        build, then serve examples/ on http://127.0.0.1:$(PORT)/ until Ctrl-C'
@@ -33,6 +33,7 @@ help:
 	@echo 'make test       cargo test, then pytest under $(MPMS)'
 	@echo 'make soak       the long versions of tests, for an hour or so'
 	@echo 'make test-browser  the pages of examples/ in headless Chromium'
+	@echo 'make test-apps  programs that others wrote, more of them than make test has'
 	@echo 'make test-chroot  what a newcomer types, in a bare Debian made for it (as root)'
 	@echo 'make test-valgrind  requests to every entrance, with valgrind watching'
 	@echo 'make test-asan  the same with AddressSanitizer'
@@ -182,6 +183,14 @@ OTHER_TARGET = $(TARGET_DIR)$(if $(OTHER_PYTHON),/other-python)
 WATCH = cd tests && ../.venv/bin/python -m memcheck
 WATCHED = --mpm $(MPM) $(if $(OTHER_PYTHON),--python $(OTHER_PYTHON)) $(MEMCHECK)
 
+# More programs and extension modules than `make test` runs, in an environment of their own.
+test-apps: test-packages build
+	@$(PYO3_PYTHON) -m venv .venv-apps
+	@.venv-apps/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt \
+		-r tests/requirements-wsgi.txt -r tests/requirements-apps.txt -r tests/requirements-more-apps.txt
+	@MOD_PYTHON_APPS=1 .venv-apps/bin/python -m pytest tests/test_applications.py tests/test_roundup.py \
+		tests/test_trac.py tests/test_cherrypy.py tests/test_paste.py tests/test_wsgi_frameworks.py
+
 # Every wrong use of memory below the module, and leaks that grow.
 test-valgrind: test-packages $(if $(OTHER_PYTHON),build-other,build) .venv/ready
 	@tools/system-packages valgrind
@@ -260,5 +269,5 @@ uninstall:
 
 clean:
 	$(say) 'Removing what was built'
-	@rm -rf build .venv .docs-venv $(TARGET_DIR) python/mod_python/_version.py
+	@rm -rf build .venv .venv-apps .docs-venv $(TARGET_DIR) python/mod_python/_version.py
 	@find python tests examples -name __pycache__ -prune -exec rm -rf {} +
