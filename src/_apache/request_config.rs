@@ -207,6 +207,8 @@ pub struct Cleanup {
 pub struct RequestState {
     pub conn: Arc<ConnState>,
     rec: GilCell<*mut RawRequest>,
+    /// Of a sub-request: the main request's, whose pool outlives this one's.
+    main: *mut RawRequest,
     /// The Python object, once something besides the running handler needs it to stay.
     pub object: GilCell<Option<Py<RequestObject>>>,
     pub phase: GilCell<Option<Phase>>,
@@ -263,9 +265,15 @@ impl RequestState {
     }
 
     fn make(r: &Request) -> &Arc<RequestState> {
+        let main = main_request(r);
+        if let Some(main) = main {
+            // Before this one: what is registered last is cleaned up first.
+            Self::of(main);
+        }
         let state = Arc::new(RequestState {
             conn: ConnState::of(r.connection()).clone(),
             rec: GilCell::new(r.as_ptr()),
+            main: main.map_or(std::ptr::null_mut(), Request::as_ptr),
             object: GilCell::new(None),
             phase: GilCell::new(None),
             extension: GilCell::new(Extension::new()),
@@ -290,6 +298,10 @@ impl RequestState {
         unsafe {
             r.pool().before_clear(data, request_over);
             r.pool().on_clear(data, request_gone);
+            if let Some(main) = main {
+                // A sub-request that lasts as long as its main request is cleaned up before it.
+                main.pool().before_clear(data, request_over);
+            }
         }
         slot
     }
@@ -507,6 +519,10 @@ extern "C" fn request_over(data: *mut c_void) -> CleanupStatus {
     guard("request cleanup", (), || {
         // SAFETY: the slot `make` wrote, which is there until `request_gone`.
         let state = unsafe { &*(data as *const Arc<RequestState>) };
+        // SAFETY: only ends of the request take it out, and they are all on this thread.
+        if unsafe { state.rec.peek() }.is_null() {
+            return;
+        }
         // SAFETY: only looks whether something is there, and takes the request out; Python code that could
         // do the same would hold another reference to the state.
         unsafe {
@@ -539,12 +555,25 @@ extern "C" fn request_gone(data: *mut c_void) -> CleanupStatus {
     guard("request cleanup", (), || {
         // SAFETY: the slot `make` wrote; a cleanup runs once.
         let state = unsafe { std::ptr::read(data as *const Arc<RequestState>) };
+        // SAFETY: null, or a request that has not gone yet.
+        if let Some(main) = unsafe { Request::from_raw_opt(state.main) } {
+            main.pool().forget(data, request_over);
+        }
         // SAFETY: as above.
         if Arc::strong_count(&state) > 1 || unsafe { state.has_left() } {
             state.enter(|py| state.end(py));
         }
     });
     0
+}
+
+/// The outermost request that a sub-request is part of.
+fn main_request(r: &Request) -> Option<&Request> {
+    let mut main = r.main()?;
+    while let Some(outer) = main.main() {
+        main = outer;
+    }
+    Some(main)
 }
 
 /// Whether PythonCleanupHandler is configured for a request.

@@ -115,6 +115,20 @@ impl Pool {
         unsafe { ffi::apr_pool_pre_cleanup_register(self.as_ptr(), data, Some(cleanup)) }
     }
 
+    /// Takes a registration of [`Self::on_clear`] or [`Self::before_clear`] back, if it is still there.
+    #[expect(
+        clippy::not_unsafe_ptr_arg_deref,
+        reason = "the address is compared, not followed"
+    )]
+    pub fn forget(
+        &self,
+        data: *mut c_void,
+        cleanup: extern "C" fn(*mut c_void) -> ffi::apr_status_t,
+    ) {
+        // SAFETY: a live pool; APR looks for the two addresses in its lists.
+        unsafe { ffi::apr_pool_cleanup_kill(self.as_ptr(), data, Some(cleanup)) }
+    }
+
     /// Copies bytes as a NUL-terminated C string into the pool; for C it ends at the first NUL.
     pub fn strdup(&self, text: &[u8]) -> *mut c_char {
         // SAFETY: APR copies `len` bytes and adds the NUL.
