@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pyhttpd import Connection, Site
+from pyhttpd import Connection, Site, client
 
 SITE = Site(
     conf="""
@@ -361,3 +361,49 @@ def test_crosswise_ends_with_an_error(get, log):
         del statuses[:]
     assert sorted(statuses) == [200, 500]
     assert 10 <= time.monotonic() - begin
+
+
+FIRST_DBM = """
+    from mod_python import Session, apache
+
+    def handler(req):
+        s = Session.DbmSession(req)
+        s["n"] = 1
+        s.save()
+        req.write("saved")
+        return apache.OK
+"""
+
+
+def test_dbm_is_made_by_many_at_once(make_server, watch, mpm):
+    """One thread opens the new file while another saves: none waits for the other for ever."""
+    if mpm != "event":
+        pytest.skip("needs threads, and one MPM with some will do")
+    names = [f"fresh{number}" for number in range(12)]
+    conf = "\n".join(
+        f"""
+        <Location /{name}>
+            SetHandler mod_python
+            PythonHandler first_dbm
+            PythonPath "sys.path + ['@root@/htdocs']"
+            PythonOption mod_python.dbm_session.database_filename @root@/tmp/{name}
+        </Location>"""
+        for name in names
+    )
+    with make_server(Site(conf=conf, files={"first_dbm.py": FIRST_DBM}, threads=8)) as server:
+        watch(server)
+        answers = []
+
+        def ask(name, number):
+            # Half of them look for a session first.
+            headers = [("Cookie", f"pysid={number:032x}")] if number % 2 else []
+            answers.append(client.get(server.port, f"/{name}", headers=headers))
+
+        for name in names:
+            threads = [threading.Thread(target=ask, args=(name, number)) for number in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert [answer.text for answer in answers] == ["saved"] * 8 * len(names)
+        assert len(list(server.root.glob("tmp/fresh*.sqlite3"))) == len(names)

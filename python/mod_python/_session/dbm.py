@@ -106,18 +106,33 @@ class _SqliteStore:
 
     def _do(self, server, action, *args, locked=False):
         """Run an action on the open database; a damaged one is put aside and begun anew."""
+        if not locked:
+            with self.mutex:
+                if self._is_open():
+                    try:
+                        return action(*args)
+                    except Exception as error:
+                        if not self._is_damage(error):
+                            raise
+            # Opening takes the lock of all children, always before ours: the other order, beside
+            # a thread that saves, has each wait for the other.
+            with _GlobalLock(server):
+                return self._do(server, action, *args, locked=True)
         with self.mutex:
-            # Not on one that was removed, or put aside, while we had it open.
-            if self.connection is None or _file_id(self.path) != self.identity:
-                self._open(server, locked)
+            if not self._is_open():
+                self._open()
             try:
                 return action(*args)
             except Exception as error:
                 if not self._is_damage(error):
                     raise
                 self._put_aside(error)
-                self._open(server, locked)
+                self._open()
                 return action(*args)
+
+    def _is_open(self):
+        """Whether we have it open, and not one that was removed, or put aside, meanwhile."""
+        return self.connection is not None and _file_id(self.path) == self.identity
 
     def _is_damage(self, error):
         """Whether an error says that the file is no database; more special classes do not."""
@@ -125,7 +140,8 @@ class _SqliteStore:
 
         return type(error) is sqlite3.DatabaseError
 
-    def _open(self, server, locked):
+    def _open(self):
+        """Open the database, with both locks held."""
         import sqlite3
 
         self.connection = None
@@ -133,11 +149,7 @@ class _SqliteStore:
             for suffix in ("", "-wal", "-shm"):
                 check_owner(self.path + suffix)
         if not os.path.exists(self.path):
-            if locked:
-                self._create()
-            else:
-                with _GlobalLock(server):
-                    self._create()
+            self._create()
         identity = _file_id(self.path)
         connection = sqlite3.connect(
             self.path, timeout=30, isolation_level=None, check_same_thread=False
@@ -149,7 +161,7 @@ class _SqliteStore:
                 raise
             connection.close()
             self._put_aside(error)
-            return self._open(server, locked)
+            return self._open()
         self.connection = connection
         self.identity = identity
 
