@@ -1,6 +1,7 @@
 """mod_python.cgihandler and the CGI functions of mod_python.apache, also with several threads."""
 
 import concurrent.futures
+import os
 
 import pytest
 
@@ -163,6 +164,7 @@ def test_changed_script(get, server):
     assert get("/cgi/changing.py").text == "one"
     script = server.root / "htdocs/cgi/changing.py"
     script.write_text("print('Content-Type: text/plain\\n\\nsecond', end='')\n")
+    os.utime(script, (5, 5))
     assert get("/cgi/changing.py").text == "second"
 
 

@@ -28,6 +28,7 @@ def parts():
 time.sleep(0.05)
 last = "%(v)s"
 """
+SCRIPT = 'print("Content-Type: text/plain\\n")\n' + PROGRAM + 'print(" ".join(parts()))\n'
 ENTRIES = {
     "handled.py": 'def handler(req): req.write(" ".join(parts())); return 0',
     "published.py": 'def index(req): return " ".join(parts())',
@@ -36,12 +37,14 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [" ".join(parts()).encode()]""",
     "cached.txt": 'def show(): return " ".join(parts())',
+    "script.py": "",
 }
 URLS = {
     "/handled": "handled.py",
     "/published": "published.py",
     "/application": "application.py",
     "/cached": "cached.txt",
+    "/script.py": "script.py",
     "/page.psp": "page.psp",
     "/main.psp": "part.inc",
 }
@@ -53,6 +56,10 @@ CONF = """
     </FilesMatch>
     <Files *.psp>
         PythonHandler mod_python.psp
+    </Files>
+    <Files script.py>
+        SetHandler mod_python
+        PythonHandler mod_python.cgihandler
     </Files>
     <Location /handled>
         SetHandler mod_python
@@ -86,7 +93,8 @@ CACHING = """
 
 def text_of(name, version):
     if name in ENTRIES:
-        return PROGRAM % {"v": version, "entry": ENTRIES[name]}
+        program = SCRIPT if name == "script.py" else PROGRAM
+        return program % {"v": version, "entry": ENTRIES[name]}
     return "%(v)s \n%(v)s \n%(v)s\n" % {"v": version}
 
 

@@ -15,6 +15,7 @@ import threading
 import _apache
 
 from mod_python import _cgi, apache
+from mod_python._sources import CHANGED, Sources, stamp_of
 
 _codes = {}
 _STDLIB = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
@@ -92,12 +93,14 @@ def _run(path, req):
 
 
 def _code(path):
-    status = os.stat(path)
-    stamp = status.st_mtime_ns, status.st_size, status.st_ino
     known = _codes.get(path)
-    if known is None or known[0] != stamp:
-        with open(path, "rb") as file:
-            known = _codes[path] = stamp, compile(file.read(), path, "exec", dont_inherit=True)
+    if known is not None and known[0].look() != CHANGED:
+        return known[1]
+    with open(path, "rb") as file:
+        sources = Sources([(path, stamp_of(os.fstat(file.fileno())))])
+        text = file.read()
+    if sources.replace(known and known[0]):
+        known = _codes[path] = sources, compile(text, path, "exec", dont_inherit=True)
     return known[1]
 
 
