@@ -14,8 +14,7 @@ import threading
 
 import _apache
 
-from mod_python import _cgi, apache
-from mod_python._sources import CHANGED, Sources, stamp_of
+from mod_python import _cgi, _sources, apache
 
 _codes = {}
 _STDLIB = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
@@ -94,10 +93,10 @@ def _run(path, req):
 
 def _code(path):
     known = _codes.get(path)
-    if known is not None and known[0].look() != CHANGED:
+    if known is not None and known[0].look() != _sources.CHANGED:
         return known[1]
     with open(path, "rb") as file:
-        sources = Sources([(path, stamp_of(os.fstat(file.fileno())))])
+        sources = _sources.Sources([(path, _sources.stamp_of(os.fstat(file.fileno())))])
         text = file.read()
     if sources.replace(known and known[0]):
         known = _codes[path] = sources, compile(text, path, "exec", dont_inherit=True)
