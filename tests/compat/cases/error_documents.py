@@ -199,3 +199,30 @@ case(
     get("/?go", version="HTTP/1.0", body="target"),
     ours_log=["Traceback", "line ", "OSError: Write failed, the response is already complete"],
 )
+
+case(
+    "redirect-next-in-cleanup",
+    "phases.md 2.9: a cleanup that looks at the request redirected to, which is over by then",
+    """
+    def handler(req):
+        return 404 if req.args == "go" else apache.OK
+    def fixuphandler(req):
+        if not req.prev:
+            req.register_cleanup(tell, req)
+        return apache.OK
+    def tell(req):
+        req.log_error("cleanup of %s" % req.args, apache.APLOG_NOTICE)
+        req.log_error("next %s" % req.next.args, apache.APLOG_NOTICE)
+    """,
+    get("/x?go", status=404),
+    conf="""
+        SetHandler mod_python
+        PythonHandler @mod@
+        PythonFixupHandler @mod@
+        ErrorDocument 404 @url@/x?document
+    """,
+    log="notice",
+    ours_log=["Error calling cleanup object", "RuntimeError.*the request is over"],
+    crashes_original=True,
+    mpms=("event",),
+)

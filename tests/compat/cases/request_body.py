@@ -382,3 +382,19 @@ case(
     ),
     ours_log=["Traceback", "line ", "OSError: Client read error"],
 )
+
+case(
+    "sendfile-empty",
+    "objects.md 3.1.5: nothing of a file, and a file with nothing in it",
+    """
+    def handler(req):
+        if req.args:
+            req.sendfile("@dir@/empty.txt")
+        else:
+            req.sendfile("@dir@/full.txt", 0, 0)
+        return apache.OK
+    """,
+    get(expect={"Content-Length": "0"}),
+    get("/?empty", expect={"Content-Length": "0"}),
+    files={"empty.txt": "", "full.txt": "12345"},
+)
