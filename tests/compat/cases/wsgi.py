@@ -369,3 +369,68 @@ case(
     """,
     get(status=404, body="body 'late'", expect={"X-A": None, "X-B": "1"}),
 )
+
+_wsgi(
+    "wsgi-path-not-ascii",
+    "gotchas C14: PATH_INFO is what PEP 3333 asks for, bytes as latin-1 text",
+    """
+    def application(environ, start_response):
+        path = environ["PATH_INFO"]
+        body = "%s %s" % (ascii(path), path.encode("latin-1").decode("utf-8") == "/\\u20ac/x")
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body.encode()]
+    """,
+    get("/%E2%82%AC/x", body="'/\\xe2\\x82\\xac/x' True"),
+)
+
+case(
+    "wsgi-places",
+    "library.md 5.7: an application by rewriting, by Alias, in a Location, with errors",
+    None,
+    get("/w/a/b?x=1"),
+    get("/w", status=301),
+    post(b"data", "/w/p"),
+    head("/w/h"),
+    get("/rw/zz?1"),
+    get("/w/err", status=500, body="custom 500"),
+    get("/loc/a"),
+    get("/w/a;b=c/d"),
+    get("/w//double"),
+    get("/w/x", auth=("u", "p")),
+    conf="",
+    vhost="""
+        RewriteEngine On
+        RewriteRule ^@url@/rw/(.*)$ @url@/w/rewritten/$1 [PT,QSA]
+        <Directory @dir@/w>
+            SetHandler mod_python
+            PythonHandler mod_python.wsgi
+            PythonPath "['@dir@']+sys.path"
+            PythonOption mod_python.wsgi.application @mod@_app
+            PythonOption mod_python.wsgi.base_uri @url@/w
+            ErrorDocument 500 "custom 500"
+        </Directory>
+        <Location @url@/loc>
+            SetHandler mod_python
+            PythonHandler mod_python.wsgi
+            PythonPath "['@dir@']+sys.path"
+            PythonOption mod_python.wsgi.application @mod@_app
+        </Location>
+    """,
+    files={
+        "w/.exists": "",
+        "@mod@_app.py": """
+            def application(environ, start_response):
+                if environ.get("PATH_INFO") == "/err":
+                    raise ValueError("app")
+                body = environ["wsgi.input"].read()
+                names = ("SCRIPT_NAME PATH_INFO QUERY_STRING REQUEST_METHOD CONTENT_LENGTH "
+                         "SERVER_NAME HTTP_HOST wsgi.url_scheme REQUEST_URI HTTP_AUTHORIZATION "
+                         "REMOTE_USER").split()
+                text = "%s %r" % ([(name, environ.get(name)) for name in names], body)
+                start_response("200 OK", [("Content-Type", "text/plain"),
+                                          ("Content-Length", str(len(text)))])
+                return [text.encode()]
+        """,
+    },
+    log="error",
+)
