@@ -88,7 +88,7 @@ cargo-test: packages
 # Tests that are long, or skipped without MOD_PYTHON_SOAK=1.
 SOAK_TESTS = tests/test_stress.py tests/test_request_timeout.py tests/test_recycle.py tests/test_socache.py tests/test_hostile_clients.py \
 	tests/test_session_soak.py tests/test_status_kills.py tests/test_hostile.py tests/test_leak.py tests/test_hostile_handlers.py \
-	tests/test_restart.py tests/test_lifecycle.py
+	tests/test_restart.py tests/test_lifecycle.py tests/test_import_timeout.py tests/test_timeout_attacks.py
 SOAK_SECONDS ?= 300
 SOAK = MOD_PYTHON_SOAK=1 MOD_PYTHON_HOSTILE_SECONDS=$(SOAK_SECONDS) MOD_PYTHON_LEAK_REQUESTS=200000
 soak: test-packages build .venv/ready

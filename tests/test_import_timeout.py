@@ -211,7 +211,7 @@ def test_others_that_wait_for_the_import(server, log, mpm):
     if mpm == "prefork":
         pytest.skip("one thread a child")
     log.expect(OVER, TRACEBACK)
-    log.allow("MP0703: GET /many, .* waits in the midst of an import")
+    log.allow("MP0703: GET /many, .* waits where it must not be interrupted")
     for _ in range(10 if SOAK else 1):
         statuses = [status for status, _ in together(server, 5, "/many")]
         assert statuses == [504] * 5

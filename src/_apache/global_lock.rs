@@ -8,6 +8,7 @@ use super::serverobject::ServerObject;
 use crate::httpd::locks::{self, Lock};
 use crate::httpd::{log, Server};
 use crate::interpreter::thread::detach;
+use crate::interpreter::watch;
 
 /// Which lock a call means.
 fn choose(
@@ -97,8 +98,10 @@ pub fn _global_lock(
     index: isize,
 ) -> PyResult<()> {
     let (index, raw) = choose(server, key, index)?;
-    detach(key.py(), || Lock::numbered(index).lock())
-        .map_err(|error| failed(raw, "acquire", index, &error))
+    let taken = detach(key.py(), || Lock::numbered(index).lock());
+    // A RequestTimeout that came meanwhile would be raised before the program is in its `try`.
+    watch::postpone(key.py());
+    taken.map_err(|error| failed(raw, "acquire", index, &error))
 }
 
 /// Takes the lock if it is free; True when it was.
@@ -110,8 +113,9 @@ pub fn _global_trylock(
     index: isize,
 ) -> PyResult<bool> {
     let (index, raw) = choose(server, key, index)?;
-    detach(key.py(), || Lock::numbered(index).trylock())
-        .map_err(|error| failed(raw, "acquire", index, &error))
+    let taken = detach(key.py(), || Lock::numbered(index).trylock());
+    watch::postpone(key.py());
+    taken.map_err(|error| failed(raw, "acquire", index, &error))
 }
 
 /// Gives the lock back. Raises ValueError when it is not held.

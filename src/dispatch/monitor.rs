@@ -270,7 +270,7 @@ fn watch_calls() -> Done {
                 Event::Waits => {
                     is_stuck = true;
                     shows_stacks = true;
-                    format!("MP0703: {title}: waits in the midst of an import or of logging for {seconds:.1} s: RequestTimeout could not be raised in it")
+                    format!("MP0703: {title}: waits where it must not be interrupted, in an import for example, for {seconds:.1} s: RequestTimeout could not be raised in it")
                 }
             };
             subject.log(py, log::Level::Err as i32, &message);

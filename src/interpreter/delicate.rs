@@ -3,6 +3,7 @@
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 extern "C" {
     // Of Python 3.9, where pyo3-ffi knows it from 3.10 on for some ABIs only.
@@ -11,7 +12,7 @@ extern "C" {
 
 /// Modules with code between taking a lock and seeing to its release, or between two changes that belong
 /// together; each is done in a moment, unless it waits for another thread that is there.
-const MODULES: [&str; 5] = [
+const MODULES: [&str; 6] = [
     // The import system: a lock of a module that its owner left behind blocks all imports of it for good.
     "importlib._bootstrap",
     "importlib._bootstrap_external",
@@ -19,7 +20,13 @@ const MODULES: [&str; 5] = [
     "_frozen_importlib_external",
     // Handlers' locks are acquired without `with` (until Python 3.12).
     "logging",
+    // ExitStack, between entering something and remembering it.
+    "contextlib",
 ];
+
+/// Functions of `threading` that may wait for long, and stand it. In others, `Condition.__enter__` among them,
+/// a lock is held that nobody knows of yet.
+const WAITING: [&str; 4] = ["wait", "wait_for", "join", "_wait_for_tstate_lock"];
 
 /// Those of the package mod_python.
 const OURS: [&str; 6] = [
@@ -44,16 +51,50 @@ pub unsafe fn is_at_work(py: Python<'_>, state: *mut ffi::PyThreadState) -> bool
     let Some(frame) = frame else {
         return false;
     };
-    let name = frame
-        .getattr(intern!(py, "f_globals"))
-        .and_then(|globals| globals.get_item(intern!(py, "__name__")));
-    name.is_ok_and(|name| {
-        name.extract::<&str>()
-            .is_ok_and(|name| match name.strip_prefix("mod_python.") {
-                Some(name) => OURS.contains(&name),
-                None => MODULES.contains(&name),
-            })
-    })
+    let Some(module) = module_of(&frame) else {
+        return false;
+    };
+    if let Some(name) = module.strip_prefix("mod_python.") {
+        return OURS.contains(&name);
+    }
+    if module == "threading" {
+        let is_waiting = name_of(&frame).is_some_and(|name| WAITING.contains(&name.as_str()));
+        return !is_waiting || starts_a_thread(frame);
+    }
+    // A loop that lost a step of a task waits for it for ever. (It waits in `selectors`.)
+    module.starts_with("asyncio.") || MODULES.contains(&module.as_str())
+}
+
+/// Whether a thread waits in `Thread.start` for the one it has started: before that one runs, CPython (until 3.11)
+/// takes it for its starter, and would raise the exception in it, which then never says that it has started.
+fn starts_a_thread(innermost: Bound<'_, PyAny>) -> bool {
+    let mut next = Some(innermost);
+    while let Some(frame) = next.filter(|frame| module_of(frame).as_deref() == Some("threading")) {
+        if name_of(&frame).as_deref() == Some("start") {
+            return true;
+        }
+        next = frame.getattr(intern!(frame.py(), "f_back")).ok();
+    }
+    false
+}
+
+/// The name of the module that a frame's code is of.
+fn module_of(frame: &Bound<'_, PyAny>) -> Option<String> {
+    let py = frame.py();
+    let globals = frame.getattr(intern!(py, "f_globals")).ok()?;
+    text(globals.get_item(intern!(py, "__name__")).ok()?)
+}
+
+/// The name of a frame's function.
+fn name_of(frame: &Bound<'_, PyAny>) -> Option<String> {
+    let py = frame.py();
+    let code = frame.getattr(intern!(py, "f_code")).ok()?;
+    text(code.getattr(intern!(py, "co_name")).ok()?)
+}
+
+fn text(object: Bound<'_, PyAny>) -> Option<String> {
+    let text = object.cast_into::<PyString>().ok()?;
+    Some(text.to_string_lossy().into_owned())
 }
 
 /// No collections of garbage, as long as it lives.

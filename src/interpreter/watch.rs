@@ -85,6 +85,8 @@ struct Call {
     delivered: bool,
     /// It was set because this call is over its time.
     is_told: bool,
+    /// What was told was taken back for a while.
+    is_postponed: bool,
 }
 
 // SAFETY: state and subject are only used under the GIL, while its call is on the list.
@@ -236,6 +238,31 @@ pub fn note_delivered(py: Python<'_>) {
     }
 }
 
+/// Takes an exception back that is set for this thread, until a moment later: the caller has taken a lock, whose
+/// release its own caller is yet to see to.
+pub fn postpone(py: Python<'_>) {
+    let Some(watch) = MINE.get() else { return };
+    let is_set = watch.with(py, |calls| {
+        let is_set = calls
+            .last_mut()
+            .is_some_and(|top| std::mem::take(&mut top.pending));
+        if is_set {
+            let soon = alarm::now().saturating_add(1);
+            for call in calls.iter_mut().filter(|call| call.is_told) {
+                call.set_stuck(false);
+                call.is_postponed = true;
+                call.next = soon;
+            }
+        }
+        is_set
+    });
+    if is_set {
+        set_exception(py, watch.thread.get(py), null_mut());
+        watch.publish(py);
+        alarm::wake();
+    }
+}
+
 /// Sets the exception for a thread of the current interpreter; null takes it back.
 fn set_exception(_py: Python<'_>, thread: c_ulong, class: *mut ffi::PyObject) {
     // SAFETY: the GIL is held; CPython takes a reference of its own.
@@ -297,6 +324,7 @@ impl Watch {
             pending: false,
             delivered: false,
             is_told: false,
+            is_postponed: false,
         };
         let take_back = self.with(py, |calls| {
             let mut take_back = false;
@@ -409,6 +437,7 @@ impl Watch {
                         raise = true;
                         match std::mem::replace(&mut call.is_told, true) {
                             false => Event::Raised,
+                            true if std::mem::take(&mut call.is_postponed) => continue,
                             true => Event::Again,
                         }
                     }
@@ -417,11 +446,13 @@ impl Watch {
                     events.push((event, subject, now.saturating_sub(call.began)));
                 }
             }
+            // Set again where it was not raised yet: CPython may have taken it to a thread that this one started.
+            let again = pending && !is_shield && !is_delicate && calls.iter().any(|c| c.is_told);
             let raise = raise && !pending;
             if let Some(top) = calls.last_mut().filter(|_| raise) {
                 top.pending = true;
             }
-            raise
+            raise || again
         });
         if raise {
             set_exception(py, self.thread.get(py), class.as_ptr());
