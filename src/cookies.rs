@@ -1,7 +1,7 @@
 //! The grammar of `Cookie` headers, as mod_python has always read them. (library.md 5.2.1)
 //!
 //! It is that of `mod_python.Cookie`, whose regular expression says it in one line and is the reference:
-//! `[ ,]*([^;= ]+) *=? *("[^"\\]*(?:\\.[^"\\]*)*"|[^;]*)\s*;?`, found anywhere.
+//! `([^;= ,][^;= ]*|,(?= *(?:[;=]|\Z))) *=? *("[^"\\]*(?:\\.[^"\\]*)*"|[^;]*)\s*;?`, found anywhere.
 
 /// The names and values in a header, in order; names that begin with `$` are left out.
 pub fn pairs(header: &[u8]) -> Pairs<'_> {

@@ -32,9 +32,13 @@ class CookieError(Exception):
     """A cookie that cannot be sent, or whose signature or content cannot be trusted."""
 
 
-# Name up to ";", space or "=", then a quoted string or everything up to ";".  The alternatives
-# inside the quotes exclude each other, so a hostile header costs linear time.
-_scan = re.compile(r'[ ,]*([^;= ]+) *=? *("[^"\\]*(?:\\.[^"\\]*)*"|[^;]*)\s*;?').findall
+# Name up to ";", space or "=", then a quoted string or everything up to ";".  Commas before a name
+# are none of it, but the last one is a name where there is no other.  What may match at a place is
+# told by its first character, and so are the alternatives inside the quotes: a hostile header costs
+# linear time.
+_scan = re.compile(
+    r'([^;= ,][^;= ]*|,(?= *(?:[;=]|\Z))) *=? *("[^"\\]*(?:\\.[^"\\]*)*"|[^;]*)\s*;?'
+).findall
 
 
 def _pairs(s):
