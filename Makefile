@@ -40,6 +40,7 @@ help:
 	@echo 'make test-races the same with ThreadSanitizer, under the MPM event'
 	@echo 'make fuzz       the parsers under a fuzzer, FUZZ_SECONDS each'
 	@echo 'make lint       rustfmt, clippy and ruff'
+	@echo 'make audit      the dependencies against the advisory databases (network)'
 	@echo 'make bench      compare with a C module, mod_python 3.5 and mod_wsgi'
 	@echo 'make docs       the documentation, into build/docs/index.html'
 	@echo 'make install    into httpd and Python (DESTDIR= for a staging directory)'
@@ -237,6 +238,20 @@ lint: packages .venv/ready
 	$(say) 'ruff'
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+
+# What is known against the dependencies: licences, sources and doubles, and, from the network, the
+# advisories of RustSec and PyPI.
+.PHONY: audit
+audit: .audit-venv/ready
+	$(say) 'What the module is built from (cargo install cargo-deny)'
+	@$(CARGO) deny check
+	$(say) 'What the tests and the documentation need'
+	@.audit-venv/bin/pip-audit --no-deps $(patsubst %,-r %,$(wildcard tests/requirements*.txt) docs/requirements.txt)
+
+.audit-venv/ready:
+	@$(PYO3_PYTHON) -m venv .audit-venv
+	@.audit-venv/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@touch $@
 
 bench: build
 	@tools/system-packages build bench
