@@ -11,6 +11,8 @@ import pytest
 from pyhttpd import Site
 from pyhttpd.server import free_port
 
+pytestmark = pytest.mark.mpms("event")
+
 RAW = free_port()
 SITE = Site(
     conf="""
@@ -151,12 +153,6 @@ SITE = Site(
         "theirs/x": "plain",
     },
 )
-
-
-@pytest.fixture(autouse=True)
-def only_once(mpm):
-    if mpm != "event":
-        pytest.skip("the same under every MPM")
 
 
 def raw(data):
