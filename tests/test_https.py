@@ -58,8 +58,9 @@ SITE = Site(
                 return apache.OK
 
             def about(req):
-                req.write("%r %r %r" % (req.is_https(), req.ssl_var_lookup("HTTPS"),
-                                        req.construct_url("/x")))
+                names = "HTTPS", "SSL_SERVER_S_DN_CN", "SSL_CLIENT_S_DN", "NO_SUCH"
+                req.write("%r %r %r" % (req.is_https(), req.construct_url("/x"),
+                                        [req.ssl_var_lookup(name) for name in names]))
                 return apache.OK
 
             def application(environ, start_response):
@@ -122,8 +123,9 @@ def test_flags_by_option(tls, get):
 
 
 def test_request(tls, get, server):
-    assert tls.request("/about/x").text == f"1 'on' 'https://localhost:{PORT}/x'"
-    assert get("/about/x").text.startswith("0 'off' 'http://localhost/")
+    encrypted = f"1 'https://localhost:{PORT}/x' ['on', 'localhost', '', '']"
+    assert tls.request("/about/x").text == encrypted
+    assert get("/about/x").text == "0 'http://localhost/x' ['off', '', '', '']"
 
 
 def test_wsgi(tls, get):

@@ -717,7 +717,7 @@ request_methods! {
         self.with(py, |r| i32::from(ssl::is_https(r.connection())))
     }
 
-    /// A variable of mod_ssl; str or None.
+    /// A variable of mod_ssl: str, '' if it is unknown or unset; None where mod_ssl is not loaded.
     fn ssl_var_lookup<'py>(&self, name: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyString>>> {
         let py = name.py();
         let name = text::to_c_arg(name)?;

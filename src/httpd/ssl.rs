@@ -24,7 +24,7 @@ pub fn is_https(c: &Conn) -> bool {
     }
 }
 
-/// A variable such as `SSL_PROTOCOL`; `None` where it is empty or mod_ssl is not there.
+/// A variable such as `SSL_PROTOCOL`, empty where it is unknown or unset; `None` without mod_ssl.
 pub fn var_lookup<'a>(r: &'a Request, name: &CStr) -> Option<&'a CStr> {
     type VarLookup = unsafe extern "C" fn(
         *mut ffi::apr_pool_t,
@@ -44,6 +44,6 @@ pub fn var_lookup<'a>(r: &'a Request, name: &CStr) -> Option<&'a CStr> {
             r.as_ptr(),
             name.as_ptr() as *mut c_char,
         );
-        super::server::text(value).filter(|value| !value.is_empty())
+        super::server::text(value)
     }
 }

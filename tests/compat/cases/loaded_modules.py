@@ -7,7 +7,7 @@ JOE = [("Authorization", "joe")]
 
 case(
     "loaded-modules",
-    "mod_proxy, mod_dav, mod_session, mod_expires, mod_cache, mod_remoteip, mod_macro",
+    "mod_proxy, mod_dav, mod_session, mod_expires, mod_cache, mod_remoteip, mod_macro, mod_ssl",
     """
     CALLS = []
 
@@ -30,6 +30,8 @@ case(
             req.method, req.uri, req.args, req.user, body, given, req.useragent_ip,
             req.connection.client_ip, req.subprocess_env.get("HTTP_SESSION"),
             req.get_options().items()), 0)
+        names = "HTTPS", "SSL_PROTOCOL", "SSL_CLIENT_S_DN", "NO_SUCH"
+        req.write("\\n%s %s" % (req.is_https(), [req.ssl_var_lookup(name) for name in names]), 0)
         return apache.OK
 
     def fixuphandler(req):
@@ -140,7 +142,7 @@ case(
     site={
         "modules": (
             "proxy proxy_http slotmem_shm dav dav_fs session session_cookie expires cache "
-            "cache_socache socache_shmcb remoteip macro"
+            "cache_socache socache_shmcb remoteip macro ssl"
         ).split()
     },
     replace=[
