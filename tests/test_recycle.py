@@ -241,17 +241,18 @@ def test_stacks_on_request(server, log, mpm):
     for thread in threads:
         thread.start()
     begun = server.children()
-    pattern = r'MP0702:   File "\S+/handlers.py", line \d+ in waits'
+    titles = [f"MP0702: Thread .*, GET {path}, PythonHandler choose" for path in paths]
+    frame = r'MP0702:   File "\S+/handlers.py", line \d+ in waits'
 
     def shown():
+        # Under prefork the second request waits for httpd to make another child.
         for child in begun | server.children():
             os.kill(child, signal.SIGUSR2)
         time.sleep(0.1)
-        return sum(bool(re.search(pattern, line)) for line in log.messages()) >= 2
+        text = "\n".join(log.messages())
+        return all(re.search(f"{title}.*\n.*{frame}", text) for title in titles)
 
     wait_for(shown)
-    for path in paths:
-        log.wait_for(f"MP0702: Thread .*, GET {path}, PythonHandler choose")
     (server.root / "tmp/go").touch()
     for thread in threads:
         thread.join()
