@@ -56,6 +56,7 @@ def make_server(make_server, mpm):
             "tracker_web": "http://localhost:%d/roundup/support/" % server.port,
             "mail_domain": "localhost",
             "mail_host": "localhost",
+            "password_pbkdf2_default_rounds": "1000",
             "mail_debug": str(server.root / "tmp/mail"),
         }
         for command in (
