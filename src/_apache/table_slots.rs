@@ -294,10 +294,13 @@ unsafe extern "C" fn assign(
     // SAFETY: CPython calls with a table and objects, which stay for the call; a null value means `del`.
     unsafe {
         if !value.is_null() {
-            if let (Some(name), Some(text)) = (text::ascii(key), text::ascii(value)) {
-                if let Some(table) = quick(table) {
-                    table.set(name, text);
-                    return 0;
+            if let (Some(name), Some(content)) = (text::ascii(key), text::ascii(value)) {
+                match quick(table) {
+                    Some(table) if !text::is_large(key) && !text::is_large(value) => {
+                        table.set(name, content);
+                        return 0;
+                    }
+                    _ => {}
                 }
             }
         }

@@ -186,6 +186,7 @@ impl TableObject {
     /// `t[key] = value`
     #[inline(always)]
     pub fn set(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        text::room_for([key, value])?;
         let (name, text) = (text::to_text(key)?, text::to_text(value)?);
         self.with(key.py(), |table| table.set(name.as_c(), text.as_c()))
     }
@@ -435,7 +436,9 @@ impl TableObject {
         let py = key.py();
         let name = text::to_text(key)?;
         let empty = PyString::intern(py, "");
-        let value = text::to_text(default.unwrap_or(empty.as_any()))?;
+        let default = default.unwrap_or(empty.as_any());
+        text::room_for([key, default])?;
+        let value = text::to_text(default)?;
         self.with(py, |table| {
             if let Some(found) = table.get(name.as_c()) {
                 return text::from_c(py, found).into_any();
@@ -447,6 +450,7 @@ impl TableObject {
 
     /// Appends an entry; the key may be there already.
     fn add(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        text::room_for([key, value])?;
         let (name, text) = (text::to_text(key)?, text::to_text(value)?);
         self.with(key.py(), |table| table.add(name.as_c(), text.as_c()))
     }

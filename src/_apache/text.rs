@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -158,6 +158,51 @@ pub unsafe fn ascii<'a>(object: *mut ffi::PyObject) -> Option<CText<'a>> {
 #[inline(always)]
 pub unsafe fn ascii<'a>(_object: *mut ffi::PyObject) -> Option<CText<'a>> {
     None
+}
+
+/// Texts of so many characters may be more than there is memory for.
+pub const LARGE: ffi::Py_ssize_t = 1 << 16;
+
+/// Whether a str or bytes is so large that [`room_for`] is to be asked.
+///
+/// # Safety
+/// `object` is a live object.
+#[inline(always)]
+pub unsafe fn is_large(object: *mut ffi::PyObject) -> bool {
+    // SAFETY: looks at the object's own fields (caller).
+    unsafe {
+        if ffi::PyUnicode_Check(object) != 0 {
+            ffi::PyUnicode_GET_LENGTH(object) >= LARGE
+        } else {
+            ffi::PyBytes_Check(object) != 0 && ffi::PyBytes_Size(object) >= LARGE
+        }
+    }
+}
+
+/// Raises MemoryError where there is no memory for a copy of these texts: a pool would end the child.
+///
+/// # Errors
+/// As it says.
+#[inline]
+pub fn room_for(texts: [&Bound<'_, PyAny>; 2]) -> PyResult<()> {
+    // SAFETY: live objects.
+    match texts.iter().any(|text| unsafe { is_large(text.as_ptr()) }) {
+        true => try_room_for(texts),
+        false => Ok(()),
+    }
+}
+
+#[cold]
+fn try_room_for(texts: [&Bound<'_, PyAny>; 2]) -> PyResult<()> {
+    let mut size = 0;
+    for text in texts {
+        size += text.len().unwrap_or(0);
+    }
+    // A character can take four bytes, and a pool takes whole pages.
+    let size = size.saturating_mul(4).saturating_add(LARGE as usize);
+    Vec::<u8>::new()
+        .try_reserve_exact(size)
+        .map_err(|_| PyMemoryError::new_err(()))
 }
 
 /// The C string of a table's key or value: cut at the first NUL, as in the original.
