@@ -95,6 +95,7 @@ class BaseSession(dict):
     _new = 1
     _created = _accessed = _timeout = 0
     _locked = _invalid = _failed = 0
+    _counted_as = "other"
 
     def __init__(self, req, sid=None, secret=None, lock=1, timeout=0):
         self._begin(req, sid, secret, lock, timeout, _options.of(req))

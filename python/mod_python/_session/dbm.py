@@ -357,6 +357,8 @@ class DbmSession(defaults.BaseSession):
     database is raised; a session that cannot be understood is logged and counts as none.
     """
 
+    _counted_as = "DbmSession"
+
     def __init__(self, req, dbm=None, sid=0, secret=None, dbmtype=None, timeout=0, lock=1):
         configured = options.of(req)
         path = dbm or configured.dbm_path

@@ -130,6 +130,7 @@ class FileSession(defaults.BaseSession):
     session.
     """
 
+    _counted_as = "FileSession"
     _file = None  # as it was loaded
     _fast_cleanup = _Setting("fast_cleanup", "DFT_FAST_CLEANUP")
     _verify_cleanup = _Setting("verify_cleanup", "DFT_VERIFY_CLEANUP")

@@ -8,10 +8,6 @@ except ImportError:
 CRIT, ERR, WARNING, NOTICE = 2, 3, 4, 5  # httpd's levels
 
 
-_KINDS = frozenset(("FileSession", "DbmSession", "MemorySession", "SocacheSession"))
-_kinds = {}
-
-
 def failure(session, what, where):
     """Log the exception being handled; where names the session, for who has to look at it."""
     import traceback
@@ -20,21 +16,9 @@ def failure(session, what, where):
     session._req.log_error("%s : %s(%s)" % (what, traceback.format_exc(), where), ERR)
 
 
-def _kind(cls):
-    """Which of our types a type of session is, or "other"."""
-    for base in cls.__mro__:
-        if base.__name__ in _KINDS and base.__module__.startswith("mod_python._session."):
-            return base.__name__
-    return "other"
-
-
 def count(session, event):
     """Count for PythonStatus what happened to a session."""
-    cls = type(session)
-    kind = _kinds.get(cls)
-    if kind is None:
-        kind = _kinds[cls] = _kind(cls)
-    _apache._count_session(kind, event)
+    _apache._count_session(session._counted_as, event)
 
 
 def expired(kind, number):

@@ -9,6 +9,7 @@ from mod_python._session import log, options
 class MemorySession(defaults.BaseSession):
     """Sessions in memory: seen only by this process and interpreter, and gone with it."""
 
+    _counted_as = "MemorySession"
     sdict = {}  # noqa: RUF012 - shared on purpose
 
     def __init__(self, req, sid=0, secret=None, timeout=0, lock=1):

@@ -16,6 +16,8 @@ class SocacheSession(defaults.BaseSession):
     for a session that is larger than it takes.
     """
 
+    _counted_as = "SocacheSession"
+
     def __init__(self, req, sid=0, secret=None, timeout=0, lock=1):
         self._begin(req, sid, secret, lock, timeout, options.of(req))
 
