@@ -463,3 +463,30 @@ transcript(
     """,
     site={"defines": ["FOOBAR"]},
 )
+
+case(
+    "python-import-of-host",
+    "directives.md 1.10: PythonImport into the main interpreter and into that of the only host",
+    """
+    import sys
+
+    def handler(req):
+        req.write("%s %s" % (req.interpreter, sys.modules["@mod@_setup"].CALLS))
+        return apache.OK
+    """,
+    get(body="localhost ['localhost', 'main_interpreter']"),
+    server="""
+        PythonPath "['@dir@']+sys.path"
+        PythonImport @mod@_setup::setup main_interpreter
+        PythonImport @mod@_setup::setup localhost
+    """,
+    files={
+        "@mod@_setup.py": """
+            from mod_python import apache
+            CALLS = []
+            def setup():
+                CALLS.append(apache.interpreter)
+        """
+    },
+    mpms=("event",),
+)

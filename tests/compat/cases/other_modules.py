@@ -1,8 +1,13 @@
 """Python beside other modules of httpd: rewriting, negotiation, SSI, compression, headers."""
 
+import functools
 import gzip
 
-from compat.case import case, get, head, post
+from compat.case import case as any_case
+from compat.case import get, head, post
+
+# None of this depends on the MPM.
+case = functools.partial(any_case, mpms=("event",))
 
 # What a request looks like to a handler.
 SHOW = """
