@@ -9,9 +9,10 @@ import subprocess
 import tempfile
 from typing import Optional
 
-# What no test needs of a Python installation.
+# What no test needs of a Python installation. Its compiled files stay: the server's user could not
+# keep any, and would compile the library anew in every child.
 _LEFT_OUT = (
-    "__pycache__",
+    "*.opt-?.pyc",
     "site-packages",
     "test",
     "tests",
