@@ -147,6 +147,7 @@ CHOOSE = """
     def handler(req):
         return getattr(handlers, req.uri.rpartition("/")[2])(req)
 """
+INTERPRETER = "PythonInterpreter other"
 PATH = "PythonPath \"sys.path + ['@root@/htdocs']\""
 SITE = Site(
     conf="\n".join(
@@ -154,7 +155,7 @@ SITE = Site(
             PATH,
             place("limited", "choose", "PythonRequestTimeout 0.2 0.3"),
             place("never", "choose"),
-            place("sub", "choose", "PythonRequestTimeout 0.2 0.3", "PythonInterpreter other"),
+            place("sub", "choose", "PythonRequestTimeout 0.2 0.3", INTERPRETER),
             place("race", "choose", "PythonRequestTimeout 0.02"),
             place(
                 "wsgi",
@@ -211,6 +212,17 @@ def test_client_gets_504(get, log, path):
     answer = get(path)
     assert answer.status == 504, answer.text
     assert "Gateway Timeout" in answer.text
+
+
+def test_the_first_one_of_a_child(make_server, watch):
+    """Nobody has been in the main interpreter yet, which is not where the handler runs."""
+    conf = "\n".join([PATH, place("sub", "choose", "PythonRequestTimeout 0.2", INTERPRETER)])
+    with make_server(
+        Site(conf=conf, files={"handlers.py": HANDLERS, "choose.py": CHOOSE})
+    ) as server:
+        log = watch(server)
+        log.expect(OVER, TRACEBACK)
+        assert client.get(server.port, "/sub/loop").status == 504
 
 
 def test_log_has_the_stacks(get, log):

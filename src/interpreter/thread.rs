@@ -147,17 +147,10 @@ fn make_state(interpreter: &'static Interpreter) -> *mut ffi::PyThreadState {
     if is_known && STATES.with_borrow(|states| states.iter().all(|state| state.is_null())) {
         IS_PYTHONS.set(true);
     }
-    // SAFETY: Python runs. One unmatched PyGILState_Ensure makes the state that CPython binds to this
-    // thread; on a thread that has one (Python's own threads) it would attach that, whatever
-    // interpreter it is of.
-    let state = unsafe {
-        if interpreter.index == 0 && CURRENT.get().state.is_null() && !is_known {
-            ffi::PyGILState_Ensure();
-            ffi::PyEval_SaveThread()
-        } else {
-            ffi::PyThreadState_New(interpreter.state)
-        }
-    };
+    // SAFETY: Python runs; this needs no GIL. It must not wait for one either: the thread that is to end a
+    // busy handler would wait for ever in the main interpreter, since until Python 3.13 only those that
+    // wait for the GIL in its own interpreter make that handler let go of it.
+    let state = unsafe { ffi::PyThreadState_New(interpreter.state) };
     keep(interpreter, state);
     state
 }
