@@ -119,6 +119,16 @@ def test_a_wrong_configuration_is_told(make_server):
         server.start()
 
 
+def test_the_port_of_another_is_left_to_it(make_server):
+    with make_server(Site(files={"which.txt": "first"})) as first:
+        second = make_server(Site(files={"which.txt": "second"}))
+        second.port = first.port
+        # The other one answers long before this one finds the port taken.
+        second.start(prefix=["/bin/sh", "-c", 'sleep 0.5; exec "$@"', "sh"])
+        assert client.get(second.port, "/which.txt").text == "second"
+        assert client.get(first.port, "/which.txt").text == "first"
+
+
 def test_restarts(make_server):
     with make_server(Site(files={"a.txt": "a"})) as server:
         first = server.children()

@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -34,6 +35,8 @@ GRACEFUL = "Doing graceful restart"
 # After it the worker MPM, which looks for room only among the slots that MaxRequestWorkers needs
 # (event looks up to ServerLimit), finds them taken while children of before end their requests.
 SCOREBOARD_FULL = "AH00288: scoreboard is full, not at MaxRequestWorkers"
+# The lowest port that Linux gives to those who ask for none.
+_CLIENTS_FROM = 32768
 _running: "weakref.WeakSet[Server]" = weakref.WeakSet()
 
 
@@ -42,9 +45,13 @@ class StartError(Exception):
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody has now and no client is given: those have ports of a higher range."""
+    chance = random.SystemRandom()
+    while True:
+        port = chance.randrange(10000, _CLIENTS_FROM)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Server:
@@ -291,6 +298,9 @@ class Server:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise StartError(f"httpd ended with {self.process.returncode}:\n{self.said(mark)}")
+            if not self._has_bound():
+                time.sleep(0.02)
+                continue
             # Any answer will do, and an end without answer too: a test may configure handlers
             # that own every connection.  Until a child accepts, nothing comes at all.
             with contextlib.suppress(OSError), self.socket(timeout=5) as probe:
@@ -302,6 +312,13 @@ class Server:
                     return
             time.sleep(0.02)
         raise StartError(f"httpd does not answer:\n{self.said(mark)}")
+
+    def _has_bound(self):
+        # Until then somebody else may answer at this port. The file is written when all is bound.
+        try:
+            return int((self.root / "run/httpd.pid").read_text()) == self.process.pid
+        except (FileNotFoundError, ValueError):
+            return False
 
     def socket(self, timeout: float = 15.0) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
