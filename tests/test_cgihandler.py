@@ -147,7 +147,8 @@ def test_nothing_is_left_behind(get):
     assert get("/own/x.look").text == "False None"
 
 
-def test_modules_of_the_script_are_forgotten(get):
+def test_modules_of_the_script_are_forgotten(connect):
+    get = connect().request  # of one child
     first = get("/cgi/fresh.py").text
     second = get("/cgi/fresh.py").text
     assert (first[0], second[0]) == ("1", "1")

@@ -134,7 +134,8 @@ def test_a_request_does_not_end_under_a_stranger(server, connect, mpm):
     assert answers == {"owner": "begun from the filter of owner", "stranger": "flushed"}
 
 
-def test_threads_of_python_leave_no_state_behind(get):
+def test_threads_of_python_leave_no_state_behind(connect):
+    get = connect().request  # of one child
     assert get("/foreign/owner?short-lived").status == 200
     counts = eval(get("/foreign/other?counts").text)
     assert len(counts) == 3

@@ -416,7 +416,8 @@ def test_threads_share_the_cache(server, write, mpm):
     assert not wrong
 
 
-def test_interpreters_have_caches_of_their_own(get, write):
+def test_interpreters_have_caches_of_their_own(connect, write):
+    get = connect().request  # of one child
     page = """<%
 import _psp, mod_python.psp
 count = mod_python.psp.count = getattr(mod_python.psp, "count", 0) + 1
