@@ -88,6 +88,7 @@ SITE = Site(
             place("many", handler="hanging_many"),
             place("crowd", "PythonRequestTimeout 0.1 60", handler="hanging_crowd"),
             place("slept", handler="sleeping"),
+            place("parts", handler="parts"),
             place("reloaded", handler="reloaded"),
             place(
                 "wsgi",
@@ -121,6 +122,11 @@ SITE = Site(
         },
         "package/__init__.py": "",
         "package/hanging.py": dedent(HANGS % "package", HANDLER),
+        # As asyncio does it: that the submodule was imported makes it a name of the package.
+        "parts/__init__.py": dedent(
+            "from .one import *\n", HANGS % "parts", "assert one.x == 1\n", HANDLER
+        ),
+        "parts/one.py": "x = 1\n",
         "importer.py": dedent("import json\nimport hanging_imported\n", HANDLER),
         "hanging_imported.py": HANGS % "imports",
         "sleeping.py": dedent(SLEEPS, HANDLER),
@@ -142,7 +148,17 @@ def let_go(server, name):
 
 @pytest.mark.parametrize(
     "path",
-    ["module", "sub", "package", "imports", "method", "wsgi", "publish/index", "psp/page.psp"],
+    [
+        "module",
+        "sub",
+        "package",
+        "parts",
+        "imports",
+        "method",
+        "wsgi",
+        "publish/index",
+        "psp/page.psp",
+    ],
 )
 def test_hanging_import_ends(get, server, log, path):
     log.expect(OVER, TRACEBACK)

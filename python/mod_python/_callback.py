@@ -59,6 +59,10 @@ class CallBack:
                 sys.path[:] = items
                 _path_cache[text] = None
 
+    def forget_parts(self, error):
+        """What a failed call may have left of an import; see `_importer.forget_parts`."""
+        _importer.forget_parts(error)
+
     def import_at_start(self, name, python_path=None, log=False):
         """PythonImport: import a module, and call its function if one is named."""
         if python_path is not None:

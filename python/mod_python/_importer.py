@@ -176,6 +176,29 @@ def _first(name, log=0, path=None):
     return module
 
 
+def forget_parts(error):
+    """Forget the submodules of packages whose import an exception has broken off.
+
+    Python forgets the package, but not those of its parts that were complete. The next import would
+    find them, and not make them attributes of the new package, which then fails for good: asyncio
+    with a NameError for one.
+    """
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        step = error.__traceback__
+        while step is not None:
+            frame = step.tb_frame
+            name = frame.f_globals.get("__name__")
+            if frame.f_code.co_name == "<module>" and isinstance(name, str):
+                if name not in sys.modules:
+                    for key in list(sys.modules):
+                        if isinstance(key, str) and key.startswith(name + "."):
+                            sys.modules.pop(key, None)
+            step = step.tb_next
+        error = error.__cause__ or error.__context__
+
+
 def _known(name):
     """A module in sys.modules, complete: another thread may be importing it for the first time."""
     return importlib.import_module(name)

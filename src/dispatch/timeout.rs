@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
-use super::monitor;
 use super::status::counting::{self, Of, What};
+use super::{callback, monitor};
 use crate::_apache::request_config::{ConnState, RequestState};
-use crate::_apache::request_timeout;
+use crate::_apache::{errors, request_timeout};
 use crate::config::phase::Phase;
 use crate::config::{calls_are_watched, has_timeouts, DirConfig};
 use crate::httpd::{conn, log, Conn, Request, Status};
@@ -86,12 +86,26 @@ fn run<R>(
     };
     let counted = counting::begin(py, &what);
     let (result, is_over) = watched(py, interpreter, called, config, body);
+    if let Err(error) = &result {
+        if has_timeouts() && !error.is_instance(py, errors::server_return(py)) {
+            forget_parts(py, interpreter, error);
+        }
+    }
     match (counted, &result) {
         (Some(counted), Ok(None)) => drop(counted),
         (Some(counted), _) => counted.end(py, &what, result.as_ref().err(), is_over),
         (None, _) => {}
     }
     (result, is_over)
+}
+
+/// Puts in order what an import that was broken off has left: also by a failure that came of an earlier one.
+fn forget_parts(py: Python<'_>, interpreter: &'static Interpreter, error: &PyErr) {
+    let done = callback::get(py, interpreter)
+        .map(|callback| callback.call_method1("forget_parts", (error.value(py),)));
+    if let Some(Err(error)) = done {
+        callback::complain_traceback(py, &error);
+    }
 }
 
 fn watched<R>(

@@ -62,7 +62,9 @@ pub unsafe fn is_at_work(py: Python<'_>, state: *mut ffi::PyThreadState) -> bool
         return !is_waiting || starts_a_thread(frame);
     }
     // A loop that lost a step of a task waits for it for ever. (It waits in `selectors`.)
-    module.starts_with("asyncio.") || MODULES.contains(&module.as_str())
+    module.starts_with("asyncio.")
+        || module == "selectors" && name_of(&frame).as_deref() != Some("select")
+        || MODULES.contains(&module.as_str())
 }
 
 /// Whether a thread waits in `Thread.start` for the one it has started: before that one runs, CPython (until 3.11)
