@@ -7,10 +7,11 @@ DUMP = '''
 REQUEST = """
     the_request assbackwards proxyreq header_only protocol proto_num hostname status_line status
     method method_number allowed allowed_xmethods allowed_methods sent_bodyct bytes_sent mtime
-    chunked range clength remaining read_length read_chunked expecting_100 content_type content_encoding
-    content_languages handler vlist_validator user ap_auth_type no_cache no_local_copy unparsed_uri
-    uri filename canonical_filename path_info args parsed_uri used_path_info eos_sent useragent_ip
-    interpreter _bytes_queued _content_type_set phase extension hlist
+    chunked range clength remaining read_length read_chunked expecting_100 content_type
+    content_encoding content_languages handler vlist_validator user ap_auth_type no_cache
+    no_local_copy unparsed_uri uri filename canonical_filename path_info args parsed_uri
+    used_path_info eos_sent useragent_ip interpreter _bytes_queued _content_type_set phase
+    extension hlist
 """.split()
 CONNECTION = """
     local_host client_ip remote_host remote_logname aborted keepalive double_reverse keepalives
