@@ -271,7 +271,8 @@ def test_a_page_that_ends_in_a_backslash(fails):
 @pytest.mark.parametrize("page", ["<%= '%>'%>", "a\\\\<%= '%>'%>"])
 def test_an_end_of_a_tag_within_quotes(fails, page):
     text = fails(page)
-    assert "a quote in a tag is not closed" in text
+    # Python 3.9 does not look beyond the first thing that is wrong.
+    assert "a quote in a tag is not closed" in text or "SyntaxError: invalid syntax" in text
     assert "backslash" not in text
 
 
