@@ -139,7 +139,7 @@ def test_restarts(make_server):
         assert not first & server.children()
 
 
-def test_a_full_scoreboard_is_no_trouble_after_a_graceful_restart():
+def test_a_full_scoreboard_is_no_trouble_while_children_end():
     server = Server(Site(), mpm="worker")
     full = "[mpm_worker:error] [1] [-] [-] AH00288: scoreboard is full, not at MaxRequestWorkers\n"
     server.log.path.write_text(full, encoding="ascii")
@@ -149,8 +149,10 @@ def test_a_full_scoreboard_is_no_trouble_after_a_graceful_restart():
     graceful = (
         "[mpm_worker:notice] [1] [-] [-] AH00297: SIGUSR1 received.  Doing graceful restart\n"
     )
-    server.log.path.write_text(graceful + full, encoding="ascii")
-    assert server.troubles(len(graceful)) == []
+    replaced = "[python:notice] [1] [-] [-] MP0710: this child ends after 20 requests\n"
+    for reason in (graceful, replaced):
+        server.log.path.write_text(reason + full, encoding="ascii")
+        assert server.troubles(len(reason)) == []
     server.close()
 
 

@@ -6,6 +6,7 @@ import os
 import pathlib
 import pwd
 import random
+import re
 import shutil
 import signal
 import socket
@@ -32,8 +33,8 @@ _LAUNCHER = (
 # Of proc(5)'s flags of a process: the kernel ends it, and has not yet closed its files.
 _PF_EXITING = 0x4
 GRACEFUL = "Doing graceful restart"
-# After it the worker MPM, which looks for room only among the slots that MaxRequestWorkers needs
-# (event looks up to ServerLimit), finds them taken while children of before end their requests.
+# After it, or when a child is replaced, the worker MPM finds the slots taken by children that end
+# their requests: it looks among those that MaxRequestWorkers needs, event up to ServerLimit.
 SCOREBOARD_FULL = "AH00288: scoreboard is full, not at MaxRequestWorkers"
 # The lowest port that Linux gives to those who ask for none.
 _CLIENTS_FROM = 32768
@@ -415,7 +416,7 @@ class Server:
         self._resume(signal.SIGHUP)
 
     def troubles(self, since: int, expected: Sequence[str] = ()) -> list[LogLine]:
-        if self.mpm == "worker" and GRACEFUL in self.log.text():
+        if self.mpm == "worker" and re.search(f"{GRACEFUL}|MP0710", self.log.text()):
             expected = [*expected, SCOREBOARD_FULL]
         return unexpected(self.log.lines(since), expected)
 
