@@ -7,7 +7,8 @@
 //!
 //! It is set only where the code that it will meet can stand it. CPython raises it at the next call or jump of
 //! the innermost frame, and some code, Python's import system above all, would be left there with a lock that
-//! nobody releases. Such frames are waited for. (interpreter/delicate.rs)
+//! nobody releases. Such frames are waited for. (interpreter/delicate.rs) Python 3.13 looks for the exception
+//! before it lets go of the GIL, not after: there it may come a call later, and hit such a frame all the same.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_ulong};
