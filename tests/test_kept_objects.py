@@ -1,5 +1,7 @@
 """What Python keeps of a request after its end raises an exception, and never crashes (A14)."""
 
+from urllib.parse import quote
+
 import pytest
 
 from pyhttpd import Site
@@ -129,21 +131,22 @@ def test_kept(kind, connect, log, mpm):
     [
         "kept['req'].uri",
         "kept['req'].write('x')",
-        "kept['req'].headers_in",
+        "kept['req'].headers_in['Host']",
         "kept['req'].connection",
         "kept['req'].get_options()",
         "kept['headers']['Host']",
         "kept['headers'].items()",
         "kept['notes'].add('a', 'b')",
         "next(kept['iterator'])",
-        "kept['connection'].client_ip",
         "kept['write']('x')",
     ],
 )
 def test_kept_raises_a_clear_error(expression, server, connect):
+    # The same file for all: httpd's children look for a change once a second only.
     server.write(
         "kept/raises.py",
         """
+        import urllib.parse
         from mod_python import apache
         import kept as module
 
@@ -152,20 +155,19 @@ def test_kept_raises_a_clear_error(expression, server, connect):
             if req.args == "keep":
                 return module.handler(req)
             try:
-                eval(%r)
+                eval(urllib.parse.unquote(req.args))
             except Exception as error:
-                req.write("%%s: %%s" %% (type(error).__name__, error))
+                req.write("%s: %s" % (type(error).__name__, error))
             else:
                 req.write("nothing raised")
             return apache.OK
-        """
-        % expression,
+        """,
     )
     server.write("kept/.htaccess", "PythonHandler raises\n")
     try:
         connection = connect()
         assert connection.request("/kept/?keep").text == "kept"
-        text = connection.request("/kept/").text
+        text = connection.request("/kept/?" + quote(expression)).text
     finally:
         (server.htdocs / "kept/.htaccess").unlink()
     assert text != "nothing raised"

@@ -12,6 +12,8 @@ from pyhttpd.server import StartError
 
 # The time after which a case counts as hanging; httpd's own Timeout in the rig is 10 s.
 TIMEOUT = 15.0
+# What httpd's parent says once it has started children, which may answer before.
+_STARTED = r"AH00(094|163|292|489): "
 
 
 @dataclasses.dataclass
@@ -132,9 +134,10 @@ def run_case(case: Case, server: Server) -> Outcome:
         responses.append(Response(broken=f"connection lost ({type(error).__name__})"))
     crashed = bool(server.lost_children())
     lines = server.log.lines(mark)
+    ignored = [*case.log_ignore, *(() if case.from_start else (_STARTED,))]
     return Outcome(
         [normalise.response(response, server, case.replace) for response in responses],
-        normalise.log_lines(lines, server, case.log or "error", case.replace, case.log_ignore),
+        normalise.log_lines(lines, server, case.log or "error", case.replace, ignored),
         [str(line) for line in lines if line.is_trouble()],
         crashed,
         hangs,
