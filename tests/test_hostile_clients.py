@@ -24,8 +24,8 @@ _DEFAULT = "1000000" if os.environ.get("MOD_PYTHON_SOAK") else "3000"
 REQUESTS = int(os.environ.get("MOD_PYTHON_HOSTILE_REQUESTS", _DEFAULT))
 SEED = int(os.environ.get("MOD_PYTHON_HOSTILE_SEED", "0")) or random.randrange(1, 10**9)
 PROCESSES = 3
-# KiB that a child may grow by in the second half of a long run: the heap of each of its threads keeps up to
-# 2 MiB (interpreter/heap.rs), which it takes two million requests to fill.
+# KiB that a child may grow by in the second half of a long run: the heap of each of its threads
+# keeps up to 2 MiB (interpreter/heap.rs), which it takes two million requests to fill.
 FLAT = 12 * 1024
 
 # Why a 5xx may be the answer: all of them are httpd's own, before any handler.
