@@ -218,9 +218,6 @@ impl Counted {
         add(&row.errors, u64::from(failed));
         add(&row.micros, took);
         add(&row.calls, 1);
-        if NAMES.load(Ordering::Relaxed) != registry::count_of_names() {
-            publish_interpreters(child);
-        }
         if let Some(row) = this_interpreter(child) {
             add(&row.calls, 1);
         }
@@ -289,8 +286,12 @@ fn row_of<'a>(rows: &'a [Handler; HANDLERS], kind: usize, name: &[u8]) -> &'a Ha
     &others[0]
 }
 
-/// The row of the interpreter that this thread is in; `None` on a thread that Python made.
+/// The row of the interpreter that this thread is in, with all names written down; `None` on a thread that
+/// Python made.
 fn this_interpreter(child: &Child) -> Option<&Interpreter> {
+    if NAMES.load(Ordering::Relaxed) != registry::count_of_names() {
+        publish_interpreters(child);
+    }
     let index = thread::current()?.index;
     Some(&child.interpreters[index.min(INTERPRETERS - 1)])
 }
@@ -355,9 +356,6 @@ impl counts::Counts for Told {
             return;
         };
         add(&child.counters.code[event], 1);
-        if NAMES.load(Ordering::Relaxed) != registry::count_of_names() {
-            publish_interpreters(child);
-        }
         if let Some(row) = this_interpreter(child) {
             add(&row.code[event], 1);
         }
