@@ -187,10 +187,8 @@ def _advice(error):
         return
     import re  # not at the top: what every child imports before its first answer is kept small
 
-    seen = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, ImportError) and re.search(_REFUSAL, error.msg or ""):
+    for cause in _importer.causes(error):
+        if isinstance(cause, ImportError) and re.search(_REFUSAL, cause.msg or ""):
             if _apache._is_main_interpreter():
                 yield (
                     "MP0106: a module in C works in one interpreter of a process only, and another "
@@ -206,7 +204,6 @@ def _advice(error):
                 % _apache._interpreter_name()
             )
             return
-        error = error.__cause__ or error.__context__
 
 
 def _client_is_gone(value):

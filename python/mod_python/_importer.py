@@ -176,6 +176,15 @@ def _first(name, log=0, path=None):
     return module
 
 
+def causes(error):
+    """Yields an exception and those that led to it, each once; none for None."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def forget_parts(error):
     """Forget the submodules of packages whose import an exception has broken off.
 
@@ -183,10 +192,8 @@ def forget_parts(error):
     find them, and not make them attributes of the new package, which then fails for good: asyncio
     with a NameError for one.
     """
-    seen = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        step = error.__traceback__
+    for cause in causes(error):
+        step = cause.__traceback__
         while step is not None:
             frame = step.tb_frame
             name = frame.f_globals.get("__name__")
@@ -196,7 +203,6 @@ def forget_parts(error):
                         if isinstance(key, str) and key.startswith(name + "."):
                             sys.modules.pop(key, None)
             step = step.tb_next
-        error = error.__cause__ or error.__context__
 
 
 def _known(name):
