@@ -1,4 +1,5 @@
-"""Processes that programs start: signals reach them as usual, and fork is refused where it fails.
+"""Processes that programs start or end: signals reach new ones as usual, fork is refused where it
+fails, and os._exit says that it ends the child.
 
 httpd blocks signals in its threads and has handlers of its own for some, which is nothing that
 another process should inherit: terminate() would have no effect on it.
@@ -25,6 +26,7 @@ def install():
         os.register_at_fork(after_in_child=_is_forked)
     if _apache.mpm_query(_IS_THREADED):
         _unblock_new_programs()
+    _announce_exit()
 
 
 def _guarded(fork):
@@ -51,6 +53,24 @@ def _is_forked():
         if _signal.getsignal(number) is None:
             _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def _announce_exit():
+    """Have os._exit say in the error log that it ends the child; nobody else would."""
+    end, child = os._exit, os.getpid()
+
+    @functools.wraps(end)
+    def _exit(status):
+        # Processes forked from the child end like this as a matter of course.
+        if os.getpid() == child:
+            import traceback
+
+            caller = "".join(traceback.format_stack(sys._getframe(1))).strip()
+            text = "MP0110: os._exit(%r) ends this child and all its requests, called from %s"
+            _apache.log_error(text % (status, caller), 2)
+        end(status)
+
+    os._exit = _exit
 
 
 def _unblock_new_programs():

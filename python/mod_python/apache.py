@@ -92,28 +92,7 @@ def init(name, server):
         except ValueError as error:
             log_error("MP0206: %s; its handler is not installed" % error, 4)
     _callback = CallBack()
-    _announce_exit()
     return _callback
-
-
-def _announce_exit():
-    """Have os._exit say in the error log that it ends the child; nobody else would."""
-    import functools
-
-    end, child = os._exit, os.getpid()
-
-    @functools.wraps(end)
-    def _exit(status):
-        # Processes forked from the child end like this as a matter of course.
-        if os.getpid() == child:
-            import traceback
-
-            caller = "".join(traceback.format_stack(sys._getframe(1))).strip()
-            text = "MP0110: os._exit(%r) ends this child and all its requests, called from %s"
-            _apache.log_error(text % (status, caller), 2)
-        end(status)
-
-    os._exit = _exit
 
 
 def register_cleanup(f, data=None):
