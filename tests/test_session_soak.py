@@ -174,8 +174,11 @@ class KillingSoak(Soak):
             while self.begun < self.total * (number + 1) / (self.kills + 1):
                 assert any(thread.is_alive() for thread in threads), self.wrong
                 time.sleep(0.002)
-            children = self.server.children()
-            os.kill(rng.choice(sorted(children)), signal.SIGKILL)
+            victim = rng.choice(sorted(self.server.children()))
+            os.kill(victim, signal.SIGKILL)
+            # Until it has come to know of it, it may still accept a connection, and take it along.
+            while victim in self.server.children():
+                time.sleep(0.002)
 
 
 def report(kind, soak, begin, text=""):
