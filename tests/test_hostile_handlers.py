@@ -66,8 +66,10 @@ HANDLER = r"""
                         seen.add(str(value("x") if callable(value) else value))
                     except Exception as error:
                         seen.add(type(error).__name__)
-            with open("@root@/tmp/late", "w") as file:
+            # Whole as soon as it is there.
+            with open("@root@/tmp/late.new", "w") as file:
                 file.write(" ".join(seen))
+            os.replace("@root@/tmp/late.new", "@root@/tmp/late")
         over = threading.Event()
         req.register_cleanup(lambda _: over.set())
         threading.Thread(target=late).start()
