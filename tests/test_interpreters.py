@@ -43,11 +43,47 @@ NAMED = "".join(
 FILES = {
     f"{name}/where.py": WHERE for name in ("main", "a", "also-a", "b", "server", "per", "per/sub")
 }
+FILTERED = """
+<Directory @root@/htdocs/outer>
+    PythonInterpPerDirective On
+    PythonOutputFilter cleaned CLEANED
+    SetOutputFilter CLEANED
+    SetHandler mod_python
+</Directory>
+<Directory @root@/htdocs/outer/inner>
+    PythonHandler where
+</Directory>
+"""
+CLEANED = """
+    from mod_python import apache
+
+    ran = []
+
+    def outputfilter(filter):
+        headers = filter.req.headers_out
+        if "X-Interpreter" not in headers:
+            headers["X-Interpreter"] = apache.interpreter
+            headers["X-Ran"] = " ".join(ran)
+            filter.req.register_cleanup(lambda data: ran.append(apache.interpreter))
+        data = filter.read()
+        while data:
+            filter.write(data)
+            data = filter.read()
+        if data is None:
+            filter.close()
+"""
 SITE = Site(
     conf=NAMED
     + section("per", "PythonInterpPerDirectory On")
-    + section("directive", "PythonInterpPerDirective On"),
-    files={**FILES, "directive/where.py": WHERE, "directive/sub/x": ""},
+    + section("directive", "PythonInterpPerDirective On")
+    + FILTERED,
+    files={
+        **FILES,
+        "directive/where.py": WHERE,
+        "directive/sub/x": "",
+        "outer/cleaned.py": CLEANED,
+        "outer/inner/where.py": WHERE,
+    },
 )
 
 
@@ -280,3 +316,13 @@ def test_threads_keep_their_state(make_server, watch):
         for counts in seen.values():
             assert counts == list(range(1, len(counts) + 1))
         assert max(len(counts) for counts in seen.values()) > 1
+
+
+def test_a_cleanup_runs_in_the_interpreter_that_registered_it(server, connect):
+    """Also where a filter has another interpreter than the handler."""
+    connection = connect()
+    for ran in ("", f"{server.htdocs}/outer/"):
+        answer = connection.request("/outer/inner/")
+        assert json.loads(answer.text)["apache"] == f"{server.htdocs}/outer/inner/"
+        assert answer.headers["X-Interpreter"] == f"{server.htdocs}/outer/"
+        assert answer.headers["X-Ran"] == ran

@@ -72,7 +72,7 @@ fn mpm_query(code: &Bound<'_, PyAny>) -> PyResult<i32> {
     Ok(mpm::query(code))
 }
 
-/// Calls f(data) when this child exits, in the named interpreter.
+/// Calls f(data) when this child exits, in the named interpreter, or in this one if there is none of the name.
 #[pyfunction]
 #[pyo3(signature = (interpreter, server, f, data = None))]
 fn register_cleanup(
@@ -92,13 +92,8 @@ fn register_cleanup(
         ));
     }
     let name = text::to_c_arg(interpreter)?;
-    child_cleanup::register(
-        f.py(),
-        registry::find(&name),
-        server.get().server(),
-        f,
-        data,
-    );
+    let interpreter = registry::find(&name).unwrap_or_else(|| registry::current(f.py()));
+    child_cleanup::register(f.py(), interpreter, server.get().server(), f, data);
     Ok(())
 }
 

@@ -19,17 +19,14 @@ unsafe impl Send for Cleanup {}
 
 static CLEANUPS: GilCell<Vec<Cleanup>> = GilCell::new(Vec::new());
 
-/// Remembers a function; the last one registered is called first.
+/// Remembers a function, to be called in this interpreter; the last one registered is called first.
 pub fn register(
     py: Python<'_>,
-    interpreter: Option<&'static Interpreter>,
+    interpreter: &'static Interpreter,
     server: &Server,
     function: &Bound<'_, PyAny>,
     data: Option<&Bound<'_, PyAny>>,
 ) {
-    let Some(interpreter) = interpreter.or_else(interpreter::registry::main) else {
-        return;
-    };
     let cleanup = Cleanup {
         interpreter,
         server: server.as_ptr(),

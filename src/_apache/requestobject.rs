@@ -786,13 +786,10 @@ request_methods! {
         if !f.is_callable() {
             return Err(PyValueError::new_err("first argument must be a callable object"));
         }
-        let Some(interpreter) = self.state.interpreter.get(py).or_else(registry::main) else {
-            return Ok(());
-        };
         let cleanup = Cleanup {
             function: f.clone().unbind(),
             data: data.map(|data| data.clone().unbind()),
-            interpreter,
+            interpreter: registry::current(py),
         };
         // SAFETY: `push` runs no Python.
         unsafe { self.state.cleanups.with(py, |cleanups| cleanups.push(cleanup)) };

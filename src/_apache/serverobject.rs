@@ -9,6 +9,7 @@ use super::tableobject::TableObject;
 use super::{configtable, text};
 use crate::httpd::server::Raw;
 use crate::httpd::{log, Server};
+use crate::interpreter::registry;
 
 /// A server of httpd's configuration, which lives as long as this child.
 ///
@@ -195,14 +196,13 @@ server_methods! {
     #[pyo3(signature = (req, f, data = None))]
     fn register_cleanup(&self, req: &Bound<'_, PyAny>, f: &Bound<'_, PyAny>, data: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let py = f.py();
-        let Ok(req) = req.cast::<RequestObject>() else {
+        if req.cast::<RequestObject>().is_err() {
             return Err(PyValueError::new_err("first argument must be a request object"));
-        };
+        }
         if !f.is_callable() {
             return Err(PyValueError::new_err("second argument must be a callable object"));
         }
-        let interpreter = req.get().state.interpreter.get(py);
-        super::child_cleanup::register(py, interpreter, self.server(), f, data);
+        super::child_cleanup::register(py, registry::current(py), self.server(), f, data);
         Ok(())
     }
 

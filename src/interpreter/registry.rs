@@ -200,6 +200,19 @@ fn make(name: &CStr) -> Result<&'static Interpreter, MakeError> {
     })
 }
 
+/// The interpreter that the running code is in; on a thread that Python made under one of its names.
+pub fn current(_py: Python<'_>) -> &'static Interpreter {
+    thread::current().unwrap_or_else(|| {
+        // SAFETY: the GIL is held.
+        let state = unsafe { ffi::PyInterpreterState_Get() };
+        let found = distinct().into_iter().find(|known| known.state == state);
+        // One that a program made by itself is nothing that could be entered later.
+        found
+            .or_else(main)
+            .expect("BUG: Python runs, and has no main interpreter")
+    })
+}
+
 /// Whether the running code is in CPython's main interpreter.
 pub fn is_main_current(_py: Python<'_>) -> bool {
     // SAFETY: the GIL is held.
