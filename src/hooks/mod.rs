@@ -44,6 +44,7 @@ static TYPE_CHECKERS: Modules<3> =
 /// Called by httpd, with its configuration pool.
 pub unsafe extern "C" fn register(pool: *mut ffi::apr_pool_t) {
     guard("register_hooks", (), || {
+        process::forget_configuration();
         let none = null();
         // SAFETY: functions of the signatures httpd declares; the names are constants.
         unsafe {

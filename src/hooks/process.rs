@@ -15,13 +15,17 @@ pub unsafe extern "C" fn pre_config(
     _log: *mut ffi::apr_pool_t,
     _temp: *mut ffi::apr_pool_t,
 ) -> c_int {
-    guard("pre_config", (), || {
-        guard::install_hook();
-        hlist::reset_ids();
-        config::reset_calls_are_watched();
-        phase::reset_uses();
-    });
+    guard("pre_config", (), guard::install_hook);
     ffi::OK as c_int
+}
+
+/// Forgets what was noted of the configuration before: httpd loads the module anew, and reads its
+/// directives after that. By the time of `pre_config` some may have been executed already: mod_perl does so
+/// while httpd.conf is read.
+pub fn forget_configuration() {
+    hlist::reset_ids();
+    config::reset_calls_are_watched();
+    phase::reset_uses();
 }
 
 /// The configuration was read; the first of two readings is skipped.
