@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import functools
 import os
 import pathlib
 import pwd
@@ -39,17 +40,39 @@ SCOREBOARD_FULL = "AH00288: scoreboard is full, not at MaxRequestWorkers"
 # The lowest port that Linux gives to those who ask for none.
 _CLIENTS_FROM = 32768
 _running: "weakref.WeakSet[Server]" = weakref.WeakSet()
+# Each tester has so many ports of its own, and gives none out twice as long as there are others.
+_PORTS = 512
+_unused: list[int] = []
 
 
 class StartError(Exception):
     """httpd did not come up; the text holds what it said."""
 
 
+@functools.cache
+def _ports() -> tuple[range, socket.socket]:
+    """Ports that no other tester on this machine uses, and what keeps them ours until we end."""
+    firsts = list(range(10000, _CLIENTS_FROM - _PORTS, _PORTS))
+    random.SystemRandom().shuffle(firsts)
+    claim = socket.socket(socket.AF_UNIX)
+    for first in firsts:
+        with contextlib.suppress(OSError):
+            # A name without a file, which only one process can have.
+            claim.bind(f"\0mod_python-tests-port-{first}")
+            return range(first, first + _PORTS), claim
+    raise StartError(f"{len(firsts)} other testers run on this machine")
+
+
 def free_port() -> int:
-    """A port that nobody has now and no client is given: those have ports of a higher range."""
-    chance = random.SystemRandom()
+    """A port that nobody has now and no client is given: those have ports of a higher range.
+
+    However long it takes until a server binds it, no other server of a test gets it meanwhile.
+    """
     while True:
-        port = chance.randrange(10000, _CLIENTS_FROM)
+        if not _unused:
+            _unused.extend(_ports()[0])
+            random.SystemRandom().shuffle(_unused)
+        port = _unused.pop()
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port
