@@ -1,12 +1,15 @@
 """Errors in PSP pages: what the log and the debug page say, and that they name the right line."""
 
+import itertools
 import json
+import os
 import random
 import sys
 
 import pytest
 
 from pyhttpd import Site
+from pyhttpd.site import MTIME
 
 _LABORATORY = """
     import json, traceback
@@ -35,14 +38,24 @@ SITE = Site(
 )
 
 
+_times = itertools.count(MTIME + 1)
+
+
+def write(server, name, page):
+    """Writes a page as if it had been written at another time than any before."""
+    path = server.write(f"psp/{name}", page)
+    now = next(_times)
+    os.utime(path, (now, now))
+
+
 @pytest.fixture
 def fails(get, server, log):
     """Writes the page, expects it to fail, and gives the debug page without the HTML entities."""
 
     def fails(page, name="page.psp", status=500, **files):
         for other, content in files.items():
-            server.write(f"psp/{other}.psp", content)
-        server.write(f"psp/{name}", page)
+            write(server, f"{other}.psp", content)
+        write(server, name, page)
         log.expect("PythonHandler mod_python.psp: ")
         response = get(f"/psp/{name}")
         assert response.status == status, response.text
@@ -161,13 +174,12 @@ def test_a_changed_page_shows_its_new_text(fails):
 
 
 def test_an_error_page_gets_the_page_s_lines(get, server):
-    server.write(
-        "psp/handler.psp",
+    write(
+        server,
+        "handler.psp",
         "<%\nimport traceback\n%><%= ''.join(traceback.format_exception(*exception)) %>",
     )
-    server.write(
-        "psp/page.psp", "<%-- a\n--%><% psp.set_error_page('handler.psp') %>\n<%= 1 / 0 %>"
-    )
+    write(server, "page.psp", "<%-- a\n--%><% psp.set_error_page('handler.psp') %>\n<%= 1 / 0 %>")
     text = get("/psp/page.psp").text
     assert "    <%= 1 / 0 %>" in entry(text, "page.psp", 3)
 
@@ -313,14 +325,14 @@ def test_a_setting_that_would_be_lost(fails):
 def test_deep_nesting_is_an_error_and_no_crash(fails, get, server):
     text = fails("<%= " + "(" * 100000 + ")" * 100000 + " %>")
     assert "Error: " in text
-    server.write("psp/page.psp", "well")
+    write(server, "page.psp", "well")
     assert get("/psp/page.psp").text == "well"
 
 
 def test_long_chains_of_operators_are_an_error_and_no_crash(fails, get, server):
     text = fails("<%= " + "+".join(["1"] * 200000) + " %>")
     assert "Error: " in text
-    server.write("psp/page.psp", "well")
+    write(server, "page.psp", "well")
     assert get("/psp/page.psp").text == "well"
 
 
