@@ -320,7 +320,8 @@ def test_a_guard_that_fails(get, log):
     assert get("/raises", auth=JOE).status == 500
 
 
-def test_a_guard_that_comes_later(get):
+def test_a_guard_that_comes_later(connect):
+    get = connect().request  # one connection: the same child under every MPM
     assert [get("/later").status for _ in range(2)] == [200, 200]
     assert get("/later/close").text == "closed"
     assert get("/later", auth=JOE).status == 401
