@@ -1,6 +1,7 @@
 """Parsers written in Python, on texts put together at random from what means something to them.
 
-MOD_PYTHON_RANDOM_SEED repeats a run; a failure names its seed. Those in Rust have a fuzzer.
+The same ones in each run, but for a soak, whose failures name the seed for MOD_PYTHON_RANDOM_SEED.
+Those in Rust have a fuzzer.
 """
 
 import os
@@ -17,7 +18,9 @@ from pyhttpd import Site
 
 pytestmark = pytest.mark.mpms("event")
 
-SEED = int(os.environ.get("MOD_PYTHON_RANDOM_SEED", "0")) or random.randrange(1, 10**9)
+SEED = int(os.environ.get("MOD_PYTHON_RANDOM_SEED", "0")) or (
+    random.randrange(1, 10**9) if os.environ.get("MOD_PYTHON_SOAK") else 1
+)
 
 SITE = Site(
     conf="""
@@ -26,6 +29,10 @@ SITE = Site(
             PythonHandler mod_python.publisher
         </Directory>
         AllowEncodedSlashes NoDecode
+        # Its own URL leads to it as to any file, and /below//../secret.py is that.
+        <Files secret.py>
+            Require all denied
+        </Files>
     """,
     files={
         "secret.py": 'def index():\n    return "INNER"\n',
