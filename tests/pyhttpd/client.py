@@ -71,7 +71,7 @@ class Connection:
     socket.timeout (an OSError) is raised when the server says nothing for `timeout` seconds.
     """
 
-    def __init__(self, port: int, host: str = "127.0.0.1", timeout: float = 30.0):
+    def __init__(self, port: int, host: str = "127.0.0.1", timeout: float = 60.0):
         self.sock = socket.create_connection((host, port), timeout=timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.local_port = self.sock.getsockname()[1]

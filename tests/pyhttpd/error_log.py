@@ -25,7 +25,7 @@ DISASTER = re.compile(r"exit signal|AH0005[012]|panicked at|Fatal Python error|d
 # there is has not yet started all its threads.
 _NOISE = re.compile(
     r"AH03092: process_lingering_close: apr_pollset_add failure"
-    r"|AH(00161|00286|00484|10159): server (reached|is within)"
+    r"|AH(00161|00286|00287|00484|10159): server (reached|is within)"
 )
 
 
@@ -70,6 +70,10 @@ class LogLine:
         return f"{self.level}: {self.message}"
 
 
+def _parsed(text):
+    return [LogLine.parse(line) for line in text.split("\n") if line]
+
+
 class ErrorLog:
     """The error log of one server; a mark is a byte offset into it."""
 
@@ -91,15 +95,23 @@ class ErrorLog:
             return ""
 
     def lines(self, since: int = 0) -> list[LogLine]:
-        return [LogLine.parse(line) for line in self.text(since).split("\n") if line]
+        text = self.text(since)
+        # A line that crosses a page of the file can be read while half of it is written. But what
+        # comes over stderr may have no end.
+        deadline = time.monotonic() + 1
+        while text and not text.endswith("\n") and time.monotonic() < deadline:
+            time.sleep(0.01)
+            text = self.text(since)
+        return _parsed(text)
 
     def wait_for(
-        self, pattern: str, since: int = 0, timeout: float = 15.0, count: int = 1
+        self, pattern: str, since: int = 0, timeout: float = 60.0, count: int = 1
     ) -> LogLine:
         """The `count`th line matching the regular expression; AssertionError if none comes."""
         deadline = time.monotonic() + timeout
         while True:
-            found = [line for line in self.lines(since) if re.search(pattern, str(line))]
+            lines = _parsed(self.text(since))
+            found = [line for line in lines if re.search(pattern, str(line))]
             if len(found) >= count:
                 return found[count - 1]
             if time.monotonic() > deadline:

@@ -35,8 +35,9 @@ _LAUNCHER = (
 _PF_EXITING = 0x4
 GRACEFUL = "Doing graceful restart"
 # After it, or when a child is replaced, the worker MPM finds the slots taken by children that end
-# their requests: it looks among those that MaxRequestWorkers needs, event up to ServerLimit.
-SCOREBOARD_FULL = "AH00288: scoreboard is full, not at MaxRequestWorkers"
+# their requests: it looks among those that MaxRequestWorkers needs, event up to ServerLimit (which
+# several generations reach on a busy machine).
+SCOREBOARD_FULL = "AH(00288|03490): scoreboard is full, not at MaxRequestWorkers"
 # The lowest port that Linux gives to those who ask for none.
 _CLIENTS_FROM = 32768
 _running: "weakref.WeakSet[Server]" = weakref.WeakSet()
@@ -108,6 +109,7 @@ class Server:
         self.log = ErrorLog(self.root / "logs/error.log")
         self.process: Optional[subprocess.Popen] = None
         self._children: set[int] = set()
+        self._some_ended = False
         for name in ("htdocs", "logs", "run", "python"):
             (self.root / name).mkdir()
             (self.root / name).chmod(0o755)
@@ -125,7 +127,8 @@ class Server:
         shutil.copytree(
             str(package / "mod_python"),
             str(target),
-            ignore=shutil.ignore_patterns("__pycache__"),
+            # What others make there meanwhile may be gone when it is to be copied.
+            ignore=shutil.ignore_patterns("__pycache__", "*.new"),
         )
         for path in [target, *target.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
@@ -150,12 +153,13 @@ class Server:
     def _mpm_lines(self) -> list[str]:
         site = self.site
         if self.mpm == "prefork":
+            most = 1 if site.alone else max(4, site.children)
             return [
                 f"StartServers {site.children}",
                 "MinSpareServers 1",
-                f"MaxSpareServers {max(4, site.children)}",
-                f"ServerLimit {max(4, site.children)}",
-                f"MaxRequestWorkers {max(4, site.children)}",
+                f"MaxSpareServers {most}",
+                f"ServerLimit {most}",
+                f"MaxRequestWorkers {most}",
             ]
         workers = site.children * site.threads
         return [
@@ -344,10 +348,10 @@ class Server:
         except (FileNotFoundError, ValueError):
             return False
 
-    def socket(self, timeout: float = 15.0) -> socket.socket:
+    def socket(self, timeout: float = 60.0) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
 
-    def stop(self, timeout: float = 15.0) -> None:
+    def stop(self, timeout: float = 60.0) -> None:
         """End the server and everything it started; SIGKILL if it does not listen."""
         process = self.process
         if process is None:
@@ -357,7 +361,7 @@ class Server:
             # The event MPM's child, with or without any module, may crash when it is told to end
             # while a worker thread is still closing its connection (close_worker_sockets looks at a
             # socket whose pool is being destroyed).  Let the last connection go first.
-            time.sleep(0.05)
+            self._wait_until_idle(process.pid)
             process.terminate()
             try:
                 process.wait(timeout)
@@ -367,6 +371,18 @@ class Server:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout)
         _running.discard(self)
+
+    def _wait_until_idle(self, parent):
+        # Twice in a row no thread of any child runs or wants to; a handler in a loop is left to it.
+        deadline = time.monotonic() + 1
+        idle = 0
+        while idle < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+            threads = []
+            for pid in _children_of(parent, self._children):
+                with contextlib.suppress(OSError):
+                    threads += pathlib.Path("/proc", str(pid), "task").iterdir()
+            idle = 0 if any(_state(thread) in "RD" for thread in threads) else idle + 1
 
     def close(self) -> None:
         """Stop, and remove the server root unless it is to be kept."""
@@ -388,23 +404,7 @@ class Server:
 
         A child whose connections were closed by its death is no longer among them.
         """
-        parent = self.process.pid
-        try:
-            with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as file:
-                # Not all of them, if one ends just now: those that are known are looked at anyway.
-                candidates = {*file.read().split(), *map(str, self._children)}
-        except FileNotFoundError:  # no such file in this kernel, or no such process
-            candidates = {entry for entry in os.listdir("/proc") if entry.isdigit()}
-        found = set()
-        for pid in candidates:
-            with contextlib.suppress(OSError, IndexError):
-                stat = pathlib.Path("/proc", pid, "stat").read_text()
-                fields = stat.rpartition(")")[2].split()
-                state, flags = fields[0], int(fields[6])
-                is_ending = state in "ZX" or flags & _PF_EXITING
-                if int(fields[1]) == parent and not is_ending:
-                    found.add(int(pid))
-        return found
+        return _children_of(self.process.pid, self._children)
 
     def lost_children(self) -> set[int]:
         """Children that were there at the last start, restart or call, and are gone now."""
@@ -413,20 +413,22 @@ class Server:
         now = self.children()
         lost = self._children - now
         self._children = now
+        self._some_ended = self._some_ended or bool(lost)
         return lost
 
     def _resume(self, number):
         mark = self.log.mark()
         old = self.children()
         os.kill(self.process.pid, number)
-        self.log.wait_for("resuming normal operations", since=mark, timeout=30)
-        # A child of the old generation may accept one more connection before it hears of its
-        # end; one with a request in hand stays longer, and is not waited for.
-        deadline = time.monotonic() + 2
-        while old & self.children() and time.monotonic() < deadline:
+        self.log.wait_for("resuming normal operations", since=mark)
+        # A child of the old generation may accept more connections until it hears of its end; then
+        # it has closed what it listens to. With a request in hand it stays, and is not waited for.
+        deadline = time.monotonic() + 60
+        while any(map(_listens, old & self.children())) and time.monotonic() < deadline:
             time.sleep(0.01)
-        self._wait_until_up(30.0, mark)
-        self._children = self.children()
+        self._wait_until_up(60.0, mark)
+        # Those of the old generation end when they like.
+        self._children = self.children() - old
 
     def graceful(self) -> None:
         """Graceful restart; returns when the new generation answers."""
@@ -439,9 +441,61 @@ class Server:
         self._resume(signal.SIGHUP)
 
     def troubles(self, since: int, expected: Sequence[str] = ()) -> list[LogLine]:
-        if self.mpm == "worker" and re.search(f"{GRACEFUL}|MP0710", self.log.text()):
+        if (
+            self._some_ended
+            or "MaxConnectionsPerChild" in self.site.conf
+            or re.search(f"{GRACEFUL}|MP0710", self.log.text())
+        ):
             expected = [*expected, SCOREBOARD_FULL]
         return unexpected(self.log.lines(since), expected)
+
+
+def _children_of(parent, known) -> set[int]:
+    """The running children of a process, without those that are ending."""
+    try:
+        with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as file:
+            # Not all of them, if one ends just now: those that are known are looked at anyway.
+            candidates = {*file.read().split(), *map(str, known)}
+    except FileNotFoundError:  # no such file in this kernel, or no such process
+        candidates = {entry for entry in os.listdir("/proc") if entry.isdigit()}
+    found = set()
+    for pid in candidates:
+        with contextlib.suppress(OSError, IndexError):
+            fields = _stat(pathlib.Path("/proc", pid))
+            state, flags = fields[0], int(fields[6])
+            is_ending = state in "ZX" or flags & _PF_EXITING
+            if int(fields[1]) == parent and not is_ending:
+                found.add(int(pid))
+    return found
+
+
+def _stat(place):
+    """The fields after the name in the `stat` of a process or thread: state, parent, ..."""
+    return (place / "stat").read_text().rpartition(")")[2].split()
+
+
+def _state(thread):
+    try:
+        return _stat(thread)[0]
+    except (OSError, IndexError):
+        return "X"
+
+
+def _listens(pid) -> bool:
+    """Whether a process has a socket that TCP clients may connect to."""
+    listening = set()
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in pathlib.Path("/proc/net", name).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A":
+                    listening.add(f"socket:[{fields[9]}]")
+    with contextlib.suppress(OSError):
+        for entry in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/fd/{entry}") in listening:
+                    return True
+    return False
 
 
 @atexit.register

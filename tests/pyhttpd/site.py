@@ -26,6 +26,7 @@ class Site:
     python_first: bool = False  # load mod_python before all other modules, not after
     children: int = 1
     threads: int = 10  # per child, in the threaded MPMs
+    alone: bool = False  # one child under prefork too, which else starts more when it is busy
     log_level: str = "notice"
     defines: Sequence[str] = ()  # -D options
     env: dict[str, str] = dataclasses.field(default_factory=dict)
