@@ -61,6 +61,12 @@ def write(output, apxs=None, test_module="", test_home=""):
 
     text = '"""The facts of this build, written by write_version.py: not to be edited."""\n\n'
     text += "".join('%s = "%s"\n' % (k, v.replace("\\", "\\\\")) for k, v in facts.items())
+    try:
+        with open(output, encoding="utf-8") as old:
+            if old.read() == text:
+                return
+    except FileNotFoundError:
+        pass
     # Written aside and renamed, so that a server starting meanwhile never reads half a file.
     aside = output + ".new"
     with open(aside, "w", encoding="utf-8") as new:

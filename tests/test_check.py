@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import random
 import re
 import shutil
@@ -10,7 +11,7 @@ import sys
 import tempfile
 
 import pytest
-from test_command import run
+from test_command import copy_package, run
 
 from mod_python._check import configuration
 from mod_python._check.mask import mask
@@ -258,7 +259,7 @@ def test_what_cannot_be_mended_is_told(tmp_path):
     try:
         os.chmod(folder, 0o755)
         shutil.copy(tmp_path / "a.py", folder)
-        shutil.copytree(REPOSITORY / "python/mod_python", folder + "/lib/mod_python")
+        copy_package(pathlib.Path(folder, "lib"))
         done = subprocess.run(
             [sys.executable, "-c", script, "mod_python", "check", "--fix", folder + "/a.py"],
             env={"PYTHONPATH": folder + "/lib"},

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -29,15 +30,25 @@ def run(*arguments, package=REPOSITORY / "python", **options):
         text=True,
         env=environment,
         check=False,
-        timeout=60,
+        timeout=300,
         **options,
+    )
+
+
+def copy_package(target):
+    """The package as it is in the working tree, below another directory."""
+    shutil.copytree(
+        REPOSITORY / "python/mod_python",
+        target / "mod_python",
+        # Other suites make and rename files there.
+        ignore=shutil.ignore_patterns("__pycache__", "*.new"),
     )
 
 
 @pytest.fixture
 def package(tmp_path):
     """A copy of the package whose httpd prints its arguments instead of serving."""
-    shutil.copytree(REPOSITORY / "python/mod_python", tmp_path / "python/mod_python")
+    copy_package(tmp_path / "python")
     httpd = tmp_path / "httpd"
     httpd.write_text('#!/bin/sh\nfor word in "$0" "$@"; do echo "$word"; done\n')
     httpd.chmod(0o755)
@@ -241,7 +252,7 @@ def findings(done, kind):
 
 
 def test_doctor_finds_nothing_wrong_with_what_the_tests_use(tmp_path):
-    shutil.copytree(REPOSITORY / "python", tmp_path / "python")
+    copy_package(tmp_path / "python")
     module = ModPython.ours().shared_object
     done = run("doctor", "--module", module, package=tmp_path / "python")
     fine = findings(done, "ok")
@@ -319,6 +330,11 @@ def test_status(mpm, mod_python):
         pid_file = server.root / "run/httpd.pid"
         assert (done.returncode, done.stdout) == (3, "not running (%s)\n" % pid_file)
         server.start()
+        # One child answers, the other may not have been started yet.
+        deadline = time.monotonic() + 60
+        while len(server.children()) < 2:
+            assert time.monotonic() < deadline, server.said()
+            time.sleep(0.01)
         lines = run("status", conf).stdout.splitlines()
         assert lines[0].startswith("running since ")
         assert lines[1].startswith("httpd        pid %d, up " % server.process.pid)
