@@ -9,7 +9,14 @@ from pyhttpd import Site, client
 
 SITE = Site(
     conf="""
-        Timeout 2
+        Timeout 60
+        <VirtualHost *:@port@>
+            ServerName localhost
+        </VirtualHost>
+        <VirtualHost *:@port@>
+            ServerName impatient
+            Timeout 2
+        </VirtualHost>
         <Directory @root@/htdocs/body>
             SetHandler mod_python
             PythonHandler body::whole | .whole
@@ -357,7 +364,7 @@ def test_a_client_that_vanishes(connect, log, end, framing):
 
 def test_silence(connect):
     connection = connect()
-    connection.send(b"POST /body/x.failing?read HTTP/1.1\r\nHost: localhost\r\n")
+    connection.send(b"POST /body/x.failing?read HTTP/1.1\r\nHost: impatient\r\n")
     connection.send(b"Content-Length: 10\r\n\r\n12345")
     answer = connection.read_response()
     assert answer.text == GONE

@@ -216,7 +216,9 @@ def test_cherrypy(fetch, base, server):
     assert gzip.decompress(zipped.body) == LINES
 
 
-def test_exit(server):
+def test_exit(server, get):
+    for base in ("/cherry", "/other"):
+        assert get(base + "/").status == 200
     server.stop()
     said = server.log.text()
     assert said.count("Bus STARTED") == said.count("Bus EXITED") == 2

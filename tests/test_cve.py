@@ -246,7 +246,7 @@ def test_malformed_query_strings_do_not_end_the_child(get, server, cve):
         expected = urllib.parse.parse_qsl(query.replace(";", "&"), keep_blank_values=True)
         assert answer.status == 200, query[:50]
         assert answer.text == repr(expected), query[:50]
-    assert server.children() == children
+    assert server.children() >= children
 
 
 @pytest.mark.parametrize("how", ("all", "line", "16384", "16385", "100000"))

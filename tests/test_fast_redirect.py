@@ -55,6 +55,8 @@ SITE = Site(
         "there/index.mp": "",
         "look.mp": "",
     },
+    # What one request has left in its child is looked at by the next.
+    alone=True,
     env={"MALLOC_PERTURB_": "165", "PYTHONMALLOC": "malloc"},
 )
 

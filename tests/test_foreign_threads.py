@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pyhttpd import Site
+from pyhttpd import Connection, Site
 
 HANDLER = """
     import ctypes
@@ -54,7 +54,7 @@ HANDLER = """
             req.write("begun ", 0)
             shared["req"] = req
             # Another request's thread flushes us, and is now in our output filter.
-            assert in_filter.wait(20)
+            assert in_filter.wait(60)
             return apache.OK
         if req.args == "stranger":
             shared.pop("req").flush()
@@ -75,7 +75,7 @@ HANDLER = """
             text = filter.read()
         if filter.req.args != "short-lived" and not in_filter.is_set():
             in_filter.set()
-            assert go_on.wait(20)
+            assert go_on.wait(60)
             filter.write(b"from the filter of " + filter.req.args.encode())
         if text is None:
             filter.close()
@@ -99,7 +99,7 @@ SITE = Site(
 )
 
 
-def wait_until(condition, seconds=20):
+def wait_until(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never came true"
@@ -130,13 +130,16 @@ def test_a_request_does_not_end_under_a_stranger(server, connect, mpm):
     assert threads[0].is_alive()
     connect().request("/foreign/other?release")
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert answers == {"owner": "begun from the filter of owner", "stranger": "flushed"}
 
 
-def test_threads_of_python_leave_no_state_behind(connect):
-    get = connect().request  # of one child
-    assert get("/foreign/owner?short-lived").status == 200
-    counts = eval(get("/foreign/other?counts").text)
+def test_threads_of_python_leave_no_state_behind(make_server, watch):
+    # A server where no other request is about to end.
+    with make_server(SITE) as server:
+        watch(server)
+        with Connection(server.port) as connection:  # to one child
+            assert connection.request("/foreign/owner?short-lived").status == 200
+            counts = eval(connection.request("/foreign/other?counts").text)
     assert len(counts) == 3
     assert len(set(counts)) == 1, counts

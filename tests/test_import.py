@@ -250,7 +250,7 @@ def test_imports_at_start(make_server, watch):
         "start/exits.py": "import sys\nsys.exit(3)\n",
         "other/.exists": "",
     }
-    server = make_server(Site(conf=conf, files=files))
+    server = make_server(Site(conf=conf, files=files, alone=True))
     with server:
         errors = [
             line.message.rpartition("directive_PythonImport: ")[2]
