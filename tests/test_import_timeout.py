@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import pytest
 
@@ -142,8 +143,26 @@ OVER = r"MP0701: GET \S+, \S+ \S+: over PythonRequestTimeout after \d+\.\d s"
 TRACEBACK = r"(RequestTimeout: the handler has run longer|Traceback|File \"|^error: \S+ \S+:)"
 
 
+@pytest.fixture(autouse=True)
+def slowness(log):
+    # A busy machine may leave no time for what is to be done within the grace.
+    log.allow("MP0703: GET")
+
+
 def let_go(server, name):
     (server.root / f"tmp/go-{name}").touch()
+
+
+def soon(ask, wanted, refusals=(504,)):
+    """Asks until `wanted` is the text of the answer.
+
+    So short a limit may be over for any request where the machine is busy: that is no failure.
+    """
+    deadline = time.monotonic() + 60
+    while (answer := ask()).text.strip() != wanted:
+        assert answer.status in refusals, (answer.status, answer.text)
+        assert time.monotonic() < deadline, answer.text
+    assert answer.status == 200
 
 
 @pytest.mark.parametrize(
@@ -167,10 +186,9 @@ def test_hanging_import_ends(get, server, log, path):
         answer = get("/" + path)
         assert answer.status == 504, answer.text
     log.wait_for(r'MP0702:   File "\S+", line \d+ in <module>')
-    assert get("/plain").text == "plain"
+    soon(lambda: get("/plain"), "plain")
     let_go(server, name)
-    answer = get("/" + path)
-    assert (answer.status, answer.text.strip()) == (200, "imported")
+    soon(lambda: get("/" + path), "imported")
 
 
 def test_filter(get, server, log):
@@ -178,7 +196,7 @@ def test_filter(get, server, log):
     log.allow("goes on after RequestTimeout")  # in the handler, whose output it filters
     assert get("/filter").status == 504
     let_go(server, "filter")
-    assert get("/filter").text == "plainfiltered"
+    soon(lambda: get("/filter"), "plainfiltered")
 
 
 def test_access_control(get, server, log):
@@ -187,7 +205,7 @@ def test_access_control(get, server, log):
     headers = [("Authorization", "Basic eDp5")]
     assert get("/auth", headers=headers).status == 500
     let_go(server, "auth")
-    assert get("/auth", headers=headers).text == "plain"
+    soon(lambda: get("/auth", headers=headers), "plain", (500, 504))
 
 
 def test_include(get, server, log):
@@ -197,14 +215,14 @@ def test_include(get, server, log):
     assert "[an error occurred while processing this directive]" in answer.text
     assert answer.text.endswith("imported\n")
     let_go(server, "ssi")
-    assert get("/ssi/page.html").text == "imported\n"
+    soon(lambda: get("/ssi/page.html"), "imported", (200, 504))
 
 
 def test_import_that_sleeps(get, log):
     """The exception comes when C code returns."""
     log.expect(OVER, TRACEBACK, "MP0703: GET /slept, PythonHandler sleeping: is stuck in C code")
     assert get("/slept").status == 504
-    assert get("/slept").text == "imported"
+    soon(lambda: get("/slept"), "imported")
 
 
 def together(server, count, path):
@@ -222,6 +240,15 @@ def together(server, count, path):
     return [(answer.status, answer.text) for answer in answers]
 
 
+def all_soon(server, count, path):
+    """Until so many requests at the same time are all answered in time, as in `soon`."""
+    deadline = time.monotonic() + 60
+    good = (200, "imported")
+    while (answers := together(server, count, path)) != [good] * count:
+        assert all(answer == good or answer[0] == 504 for answer in answers), answers
+        assert time.monotonic() < deadline, answers
+
+
 def test_others_that_wait_for_the_import(server, log, mpm):
     """Each imports when it is its turn: nobody is left behind with a lock that its owner forgot."""
     if mpm == "prefork":
@@ -232,7 +259,7 @@ def test_others_that_wait_for_the_import(server, log, mpm):
         statuses = [status for status, _ in together(server, 5, "/many")]
         assert statuses == [504] * 5
     let_go(server, "many")
-    assert together(server, 6, "/many") == [(200, "imported")] * 6
+    all_soon(server, 6, "/many")
 
 
 def test_waiting_for_an_import_is_no_crime(server, log, mpm):
@@ -245,25 +272,28 @@ def test_waiting_for_an_import_is_no_crime(server, log, mpm):
     statuses = {status for status, _ in together(server, 6, "/crowd")}
     timer.join()
     assert statuses <= {200, 504}
-    assert together(server, 6, "/crowd") == [(200, "imported")] * 6
+    all_soon(server, 6, "/crowd")
 
 
 def test_hanging_reload(get, server, log):
     """The old module serves until the new one is whole."""
-    assert get("/reloaded").text == "imported"
     log.expect(OVER, TRACEBACK)
+    soon(lambda: get("/reloaded"), "imported")
     old = server.htdocs / "reloaded.py"
     new = old.with_suffix(".new")
     text = dedent(HANGS % "reloaded", HANDLER.replace("imported", "new"))
     new.write_text(server.substitute(text))
     new.chmod(0o644)
     new.replace(old)
+    deadline = time.monotonic() + 120
     seen = set()
     while 504 not in seen:
         answer = get("/reloaded")
         seen.add(answer.status)
         assert answer.status == 504 or answer.text == "imported"
+        assert time.monotonic() < deadline, seen
     let_go(server, "reloaded")
     while answer.text != "new":
         answer = get("/reloaded")
         assert answer.status == 504 or answer.text in ("imported", "new")
+        assert time.monotonic() < deadline, answer.text

@@ -75,17 +75,28 @@ def mod_plain(tmp_path_factory):
     return Httpd.find().build(REPOSITORY / "tests/c/mod_plain.c", tmp_path_factory.mktemp("plain"))
 
 
+def begun(server, path):
+    """A connection with a request in its handler; under a time limit the first may be too late."""
+    deadline = time.monotonic() + 60
+    while True:
+        connection = Connection(server.port)
+        connection.send(client.compose(path))
+        line = connection.read_some(15)
+        if line == b"HTTP/1.1 200 OK":
+            return connection
+        connection.close()
+        assert b" 504 " in line and time.monotonic() < deadline, line
+
+
 def graceful_stop(server, path):
     """The seconds until a server has ended that was asked to while a handler hangs."""
     with server:
-        with Connection(server.port) as connection:
-            connection.send(client.compose(path))
-            assert connection.read_some(15) == b"HTTP/1.1 200 OK"
+        with begun(server, path):
             children = server.children()
             os.kill(server.process.pid, signal.SIGWINCH)
             began = time.monotonic()
             # httpd sends SIGTERM, and SIGKILL after some seconds to those that do not listen.
-            assert server.process.wait(40) == 0
+            assert server.process.wait(120) == 0
             took = time.monotonic() - began
         assert not any(alive(pid) for pid in children)
         with pytest.raises(OSError):
@@ -123,7 +134,7 @@ def test_graceful_stop_with_a_time_limit(make_server, watch, mpm):
     limits = ("GracefulShutdownTimeout 60", "PythonRequestTimeout 0.3 1")
     server = make_server(site(*limits))
     log = watch(server)
-    log.allow("MP0701", "RequestTimeout", "Traceback", 'File "')
+    log.allow("MP0701", "MP0703", "RequestTimeout", "Traceback", 'File "')
     log.deaths_expected = True
     assert graceful_stop(server, "/py/loops") < 50
 
@@ -140,9 +151,9 @@ def test_max_connections_per_child_loses_none(make_server, watch):
             return answer.status == 200 and answer.text.isdigit()
 
         with Load(server.port, "/py/pid", accept, clients=4, per_connection=3) as load:
-            wait_for(lambda: len(seen) > 3 or load.failures)
+            # Under prefork four may serve at once: the fifth takes the place of one that has ended.
+            wait_for(lambda: (len(seen) > 4 and load.answers >= 40) or load.failures, 120)
         assert load.failures == []
-        assert load.answers >= 40
 
 
 def test_log_rotation(make_server, only_event):
