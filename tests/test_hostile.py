@@ -1,7 +1,7 @@
 """Every method and attribute with hostile values, from the wrong thread, too late: no child dies.
 
 MOD_PYTHON_HOSTILE_SECONDS (default 8) says for how long; a seed that killed a child is in the
-failure's text, and MOD_PYTHON_HOSTILE_SEED starts with it.
+failure's text, and MOD_PYTHON_HOSTILE_SEED starts with it. Each soak begins with another one.
 """
 
 import os
@@ -17,7 +17,8 @@ from pyhttpd.error_log import DISASTER
 pytestmark = pytest.mark.mpms("event", "prefork")
 
 SECONDS = float(os.environ.get("MOD_PYTHON_HOSTILE_SECONDS", "8"))
-SEED = int(os.environ.get("MOD_PYTHON_HOSTILE_SEED", "0")) or random.randrange(1, 10**9)
+_DEFAULT = random.randrange(1, 10**9) if os.environ.get("MOD_PYTHON_SOAK") else 1
+SEED = int(os.environ.get("MOD_PYTHON_HOSTILE_SEED", "0")) or _DEFAULT
 
 HANDLER = r"""
     import gc, random, sys, threading, types
