@@ -7,65 +7,39 @@
 #include "http_main.h"
 #include "http_protocol.h"
 #include "http_request.h"
-#include "http_vhost.h"
 #include "ap_expr.h"
 #include "ap_listen.h"
 #include "ap_mpm.h"
 #include "ap_provider.h"
-#include "ap_release.h"
 #include "ap_socache.h"
 #include "mod_auth.h"
 #include "mod_include.h"
 #include "mod_ssl.h"
 #include "mod_status.h"
 #include "scoreboard.h"
-#include "unixd.h"
 #include "util_filter.h"
-#include "util_mutex.h"
 #include "util_script.h"
 
 #include "apr_buckets.h"
-#include "apr_date.h"
 #include "apr_fnmatch.h"
-#include "apr_global_mutex.h"
 #include "apr_hash.h"
-#include "apr_lib.h"
 #include "apr_network_io.h"
 #include "apr_optional.h"
 #include "apr_optional_hooks.h"
 #include "apr_strings.h"
 #include "apr_tables.h"
-#include "apr_version.h"
-#include "apu_version.h"
 
 /* Macros with casts or strings pasted together, which bindgen leaves out. */
 enum mp_constants {
     MP_OR_ALL = OR_ALL,
     MP_RSRC_CONF = RSRC_CONF,
     MP_ACCESS_CONF = ACCESS_CONF,
-    MP_EXEC_ON_READ = EXEC_ON_READ,
     MP_MODULE_MAGIC_NUMBER_MAJOR = MODULE_MAGIC_NUMBER_MAJOR,
     MP_MODULE_MAGIC_NUMBER_MINOR = MODULE_MAGIC_NUMBER_MINOR,
-    MP_APLOG_EMERG = APLOG_EMERG,
-    MP_APLOG_ALERT = APLOG_ALERT,
-    MP_APLOG_CRIT = APLOG_CRIT,
-    MP_APLOG_ERR = APLOG_ERR,
-    MP_APLOG_WARNING = APLOG_WARNING,
-    MP_APLOG_NOTICE = APLOG_NOTICE,
-    MP_APLOG_INFO = APLOG_INFO,
-    MP_APLOG_DEBUG = APLOG_DEBUG,
-    MP_APLOG_NOERRNO = APLOG_NOERRNO,
     MP_APLOG_STARTUP = APLOG_STARTUP,
-    MP_APR_HOOK_REALLY_FIRST = APR_HOOK_REALLY_FIRST,
-    MP_APR_HOOK_FIRST = APR_HOOK_FIRST,
     MP_APR_HOOK_MIDDLE = APR_HOOK_MIDDLE,
-    MP_APR_HOOK_LAST = APR_HOOK_LAST,
-    MP_APR_HOOK_REALLY_LAST = APR_HOOK_REALLY_LAST,
-    MP_APR_SUCCESS = APR_SUCCESS,
-    MP_APR_EOF = APR_EOF,
     MP_APR_ENOENT = APR_ENOENT,
     MP_APR_NOTFOUND = APR_NOTFOUND,
-    MP_APR_ENOTDIR = APR_ENOTDIR,
     MP_APR_EINCOMPLETE = APR_INCOMPLETE,
     MP_APR_EGENERAL = APR_EGENERAL,
     MP_APR_OS_DEFAULT = APR_OS_DEFAULT,
@@ -75,6 +49,5 @@ enum mp_constants {
     MP_SERVER_READY = SERVER_READY,
     MP_SERVER_STARTING = SERVER_STARTING,
     MP_SERVER_GRACEFUL = SERVER_GRACEFUL,
-    MP_AP_FILTER_ERROR = AP_FILTER_ERROR,
-    MP_AP_NOBODY_WROTE = AP_NOBODY_WROTE
+    MP_AP_FILTER_ERROR = AP_FILTER_ERROR
 };

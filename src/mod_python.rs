@@ -33,9 +33,3 @@ pub static python_module: Module = Module(std::cell::UnsafeCell::new(ffi::module
     register_hooks: Some(hooks::register),
     flags: 0,
 }));
-
-/// The record's address, as httpd's functions want it.
-#[inline(always)]
-pub fn module() -> *mut ffi::module {
-    python_module.0.get()
-}

@@ -263,12 +263,6 @@ impl<'p> DirConfig<'p> {
         unsafe { (r.dir_config() as *const DirConfig<'_>).as_ref() }
     }
 
-    /// The server's own per-directory record, in force before a request is mapped.
-    pub fn of_server(s: &Server) -> Option<&DirConfig<'_>> {
-        // SAFETY: as above; lives as long as the configuration.
-        unsafe { (s.dir_config() as *const DirConfig<'_>).as_ref() }
-    }
-
     /// The handler list of a phase for a request's file, and whether its suffix chose it.
     #[inline]
     pub fn handlers(&self, phase: Phase, r: &Request) -> Option<(&'p [Entry<'p>], bool)> {

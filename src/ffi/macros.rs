@@ -229,16 +229,6 @@ pub unsafe fn is_initial_req(r: *const request_rec) -> bool {
     unsafe { (*r).main.is_null() && (*r).prev.is_null() }
 }
 
-/// The level up to which `APLOG_R_IS_LEVEL` logs for this module.
-///
-/// # Safety
-/// `r` is live.
-#[inline]
-pub unsafe fn request_loglevel(r: *const request_rec, module_index: c_int) -> c_int {
-    // SAFETY: live (caller).
-    unsafe { ap_get_request_module_loglevel(r, module_index) }
-}
-
 extern "C" {
     /// httpd's core, whose record says which httpd is running.
     static core_module: module;

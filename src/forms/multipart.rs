@@ -95,11 +95,6 @@ impl Parser {
         Ok(parser)
     }
 
-    /// Nothing that may still come can matter.
-    pub fn is_done(&self) -> bool {
-        self.state == State::Epilogue
-    }
-
     /// Parses the next chunk of the body.
     pub fn feed<S: Sink>(&mut self, chunk: &[u8], sink: &mut S) -> Result<(), S::Error> {
         self.advance(chunk, false, sink)

@@ -93,13 +93,6 @@ impl Server {
         unsafe { ffi::get_module_config((*self.as_ptr()).module_config, ffi::module_record()) }
     }
 
-    /// Our per-directory record at server level.
-    #[inline]
-    pub fn dir_config(&self) -> *mut c_void {
-        // SAFETY: as above.
-        unsafe { ffi::get_module_config((*self.as_ptr()).lookup_defaults, ffi::module_record()) }
-    }
-
     /// The pool of the process, which outlives every configuration.
     pub fn process_pool(&self) -> &Pool {
         // SAFETY: the process record lives as long as the process.

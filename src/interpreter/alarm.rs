@@ -110,12 +110,6 @@ pub fn take_stacks_wanted() -> bool {
     STACKS_WANTED.swap(false, Ordering::SeqCst)
 }
 
-/// Asks for stacks as the signal does.
-pub fn want_stacks() {
-    STACKS_WANTED.store(true, Ordering::SeqCst);
-    wake();
-}
-
 /// Starts a thread of ours that httpd's signals never reach; `usr2` lets the one signal in.
 ///
 /// # Errors
