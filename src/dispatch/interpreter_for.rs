@@ -1,4 +1,4 @@
-//! Which CPython interpreter a computed name stands for. (README, "Interpreters")
+//! Which CPython interpreter a computed name stands for. (docs/guides/interpreters.md)
 //!
 //! `main_interpreter` is the child's one main interpreter, any name that PythonInterpreter or one of the
 //! PythonInterpPer directives gives is a sub-interpreter, and names that come from ServerName follow
