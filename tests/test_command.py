@@ -264,6 +264,18 @@ def test_doctor_finds_nothing_wrong_with_what_the_tests_use(tmp_path):
     assert all(closed in text for text in findings(done, "TROUBLE"))
 
 
+def test_doctor_looks_at_the_library_of_the_python_the_module_was_built_for(tmp_path):
+    shutil.copytree(REPOSITORY / "python", tmp_path / "python")
+    other = tmp_path / "other-python"
+    other.write_text("#!/bin/sh\necho %s/lib\n" % tmp_path)
+    other.chmod(0o755)
+    (tmp_path / "lib").mkdir()
+    with open(tmp_path / "python/mod_python/_version.py", "a") as facts:
+        facts.write("PYTHON_BIN = %r\n" % str(other))
+    done = run("doctor", package=tmp_path / "python")
+    assert "Python's library, %s/lib" % tmp_path in done.stdout
+
+
 def test_doctor_tells_what_is_missing(tmp_path):
     done = run("doctor", "--module", tmp_path / "no.so", "--httpd", tmp_path / "no-httpd")
     assert done.returncode == 1

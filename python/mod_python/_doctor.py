@@ -105,6 +105,13 @@ def check_load(httpd, module):
         yield TROUBLE, "httpd does not load it:\n%s" % re.sub("^", "          ", said, flags=re.M)
 
 
+def library():
+    """The standard library of the Python that the module was built for; ours where that is gone."""
+    question = "import sysconfig; print(sysconfig.get_path('stdlib'))"
+    status, found = output_of(version.PYTHON_BIN or sys.executable, "-c", question)
+    return found if status == 0 else sysconfig.get_path("stdlib")
+
+
 def check_permissions(module):
     """Whether the user of a root server's children can read what they import."""
     try:
@@ -113,7 +120,7 @@ def check_permissions(module):
         yield NOTE, str(error)
         return
     package = os.path.join(_site.package_parent(), "mod_python")
-    places = [("the package", package), ("Python's library", sysconfig.get_path("stdlib"))]
+    places = [("the package", package), ("Python's library", library())]
     for what, path in places:
         if _httpd.may_read(user, path):
             yield FINE, "%s can read %s" % (user.pw_name, path)
