@@ -105,22 +105,13 @@ fn make_locks(server: &Server) -> Result<(), String> {
         },
     };
     let (count, processes, threads) = locks::sensible(wanted);
-    let chosen = option(c"mod_python.mutex_directory");
-    let directory = chosen.unwrap_or(c"/tmp").to_string_lossy();
     let notice = |message: String| log::startup_quiet(server, log::Level::Notice, &message);
     notice(format!("mod_python: Creating {count} session mutexes based on {processes} max processes and {threads} max threads."));
-    if locks::HAVE_A_NAME {
-        notice(format!("mod_python: using mutex_directory {directory} "));
-    } else if chosen.is_some() {
+    if let Some(directory) = option(c"mod_python.mutex_directory") {
+        let directory = directory.to_string_lossy();
         notice(format!("MP0203: mutex_directory {directory} is not used: the mutexes are in memory, and leave no files"));
     }
-    locks::create(&directory, count).map_err(|error| {
-        if locks::HAVE_A_NAME {
-            format!("MP0204: {error}; the directory for mutexes is {directory} (PythonOption mod_python.mutex_directory)")
-        } else {
-            format!("MP0204: {error}")
-        }
-    })
+    locks::create(count).map_err(|error| format!("MP0204: {error}"))
 }
 
 /// A child was forked.

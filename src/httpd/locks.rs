@@ -74,17 +74,14 @@ pub fn sensible(wanted: usize) -> (usize, i32, i32) {
     (wanted.min(clients).max(2), processes, threads)
 }
 
-/// Whether the file of the locks has to be made in a directory; elsewhere it is in memory.
-pub const HAVE_A_NAME: bool = cfg!(not(target_os = "linux"));
-
-/// Makes the locks of a configuration, in the parent; their file lies in `directory` where the system has
-/// none without a name.
+/// Makes the locks of a configuration, in the parent.
 ///
 /// # Errors
 /// What the operating system refused.
-pub fn create(directory: &str, count: usize) -> Result<(), Error> {
+pub fn create(count: usize) -> Result<(), Error> {
     if FILE.load(Ordering::Acquire) < 0 {
-        let file = open(directory);
+        // SAFETY: the name is a constant.
+        let file = unsafe { libc::memfd_create(c"mod_python locks".as_ptr(), libc::MFD_CLOEXEC) };
         if file < 0 {
             return Err(last_error("creating the file of the global locks"));
         }
@@ -92,28 +89,6 @@ pub fn create(directory: &str, count: usize) -> Result<(), Error> {
     }
     COUNT.store(count, Ordering::Release);
     Ok(())
-}
-
-#[cfg(target_os = "linux")]
-fn open(_directory: &str) -> c_int {
-    // SAFETY: the name is a constant.
-    unsafe { libc::memfd_create(c"mod_python locks".as_ptr(), libc::MFD_CLOEXEC) }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn open(directory: &str) -> c_int {
-    let path = format!("{directory}/mpmtx{}", std::process::id());
-    let Ok(path) = std::ffi::CString::new(path) else {
-        return -1;
-    };
-    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
-    // SAFETY: plain calls with a path that lives. An old file is of a parent with our process id.
-    unsafe {
-        libc::unlink(path.as_ptr());
-        let file = libc::open(path.as_ptr(), flags, 0o600);
-        libc::unlink(path.as_ptr());
-        file
-    }
 }
 
 /// How many numbered locks there are.
@@ -246,7 +221,7 @@ mod tests {
 
     fn with_file() {
         static ONCE: std::sync::Once = std::sync::Once::new();
-        ONCE.call_once(|| create("/tmp", 8).unwrap());
+        ONCE.call_once(|| create(8).unwrap());
     }
 
     /// Runs a body in a child process; its exit status.
