@@ -7,9 +7,9 @@
         req.write("Hello World!")
         return apache.OK
 
-Functions and classes come from the built-in module `_apache`; numbers from httpd's headers. Modules
-that only some programs reach through this one (traceback, pdb ...) are imported when they are asked
-for.
+Functions and classes come from the built-in module `_apache`; numbers from httpd's headers. What
+only some programs reach through this one (traceback, pdb ...) is imported when it is used, but not
+by a `__getattr__` of the module: where there is one CPython takes longer to find any name in it.
 """
 
 # ruff: noqa: F401  (programs reach all of these through here)
@@ -36,49 +36,29 @@ from _apache import (
 
 from mod_python import _processes, _streams
 from mod_python._callback import CallBack, _path_cache, _path_cache_lock
+from mod_python._cgi_streams import CGIStdin, CGIStdout, NullIO
 from mod_python._constants import *  # noqa: F403
 from mod_python._importer import import_module, module_mtime
+from mod_python._later import LaterModule
 
 make_table = table
 
-# Set by init(), which the module calls when it enters an interpreter for the first time. The name,
-# `interpreter`, is asked for each time: several may stand for Python's main interpreter.
+importlib = LaterModule("importlib")
+inspect = LaterModule("inspect")
+pdb = LaterModule("pdb")
+traceback = LaterModule("traceback")
+
+# Set by init(), which the module calls when it enters an interpreter for the first time.
+interpreter = None
 main_server = None
 _first_name = None
 _callback = None
 
-_LAZY_MODULES = ("traceback", "pdb", "inspect", "importlib")
-_CGI_NAMES = ("NullIO", "CGIStdin", "CGIStdout", "build_cgi_env", "setup_cgi", "restore_nocgi")
-
-
-def __getattr__(name):
-    if name == "interpreter":
-        # A thread that a program made has no name of its own.
-        return _apache._interpreter_name() or _first_name
-    if name in _LAZY_MODULES:
-        import importlib
-
-        value = importlib.import_module(name)
-    elif name in _CGI_NAMES:
-        from mod_python import _cgi
-
-        value = getattr(_cgi, name)
-    elif name == "escape":
-        from html import escape as value
-    else:
-        raise AttributeError("module '%s' has no attribute '%s'" % (__name__, name))
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted({*globals(), *_LAZY_MODULES, *_CGI_NAMES, "escape", "interpreter"})
-
 
 def init(name, server):
     """Set this interpreter up and return its dispatcher. Called by the module."""
-    global main_server, _callback, _first_name  # noqa: PLW0603
-    _first_name = name
+    global interpreter, main_server, _callback, _first_name  # noqa: PLW0603
+    interpreter = _first_name = name
     main_server = server
     sys.argv = ["mod_python"]
     _streams.install()
@@ -95,9 +75,58 @@ def init(name, server):
     return _callback
 
 
+def _name():
+    """The name of the running interpreter; a thread that a program made has none of its own."""
+    return _apache._interpreter_name() or _first_name
+
+
+def _ask_for_name():
+    """Have `interpreter` looked up each time: the module enters this one under several names."""
+
+    def __getattr__(name):
+        if name == "interpreter":
+            return _name()
+        raise AttributeError("module '%s' has no attribute '%s'" % (__name__, name))
+
+    names = globals()
+    names["__getattr__"] = __getattr__
+    names.pop("interpreter", None)
+
+
 def register_cleanup(f, data=None):
     """Call f(data) when this child exits. Raises ValueError when f is not callable."""
-    _apache.register_cleanup(__getattr__("interpreter"), main_server, f, data)
+    _apache.register_cleanup(_name(), main_server, f, data)
+
+
+def escape(s, quote=True):
+    """html.escape."""
+    from html import escape
+
+    return escape(s, quote)
+
+
+def build_cgi_env(req):
+    """Return a table with the CGI variables of a request."""
+    from mod_python import _cgi
+
+    return _cgi.build_cgi_env(req)
+
+
+def setup_cgi(req):
+    """Give the calling thread the CGI environment and streams of a request.
+
+    Returns what restore_nocgi wants to have back.
+    """
+    from mod_python import _cgi
+
+    return _cgi.setup_cgi(req)
+
+
+def restore_nocgi(env, si, so):
+    """Undo setup_cgi: env, si and so are what it returned."""
+    from mod_python import _cgi
+
+    _cgi.restore_nocgi(env, si, so)
 
 
 def resolve_object(module, obj_str, arg=None, silent=0):
@@ -121,4 +150,4 @@ def resolve_object(module, obj_str, arg=None, silent=0):
     return obj
 
 
-__all__ = [name for name in (*globals(), "interpreter") if not name.startswith("_")]
+__all__ = [name for name in globals() if not name.startswith("_")]

@@ -6,7 +6,7 @@ use pyo3::types::PyString;
 use crate::_apache::serverobject::ServerObject;
 use crate::_apache::text;
 use crate::httpd::{log, Server};
-use crate::interpreter::Interpreter;
+use crate::interpreter::{registry, thread, Interpreter};
 
 /// The version of this module, which the Python package must have too.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -58,6 +58,9 @@ fn set_up<'py>(py: Python<'py>, interpreter: &Interpreter) -> Option<Bound<'py, 
                 .callback
                 .replace(py, Some(callback.clone().unbind()));
             drop(old);
+            if registry::has_several_names(interpreter) {
+                ask_for_name(py);
+            }
             Some(callback)
         }
         Ok(_) => {
@@ -71,6 +74,28 @@ fn set_up<'py>(py: Python<'py>, interpreter: &Interpreter) -> Option<Bound<'py, 
             complain_traceback(py, &error);
             None
         }
+    }
+}
+
+/// An interpreter has a second name: what its module `apache` says depends on the thread from now on.
+///
+/// Before [`set_up`] there is no such module, and that looks itself.
+pub fn tell_of_names(interpreter: &'static Interpreter) {
+    thread::enter(interpreter, thread::Subject::NONE, |py| {
+        // SAFETY: looking at an Option runs no Python.
+        if unsafe { interpreter.callback.with(py, |slot| slot.is_some()) } {
+            ask_for_name(py);
+        }
+    });
+}
+
+fn ask_for_name(py: Python<'_>) {
+    let told = py
+        .import("mod_python.apache")
+        .and_then(|apache| apache.call_method0("_ask_for_name"));
+    if let Err(error) = told {
+        complain("make_obcallback: could not make `interpreter` the running one's name.");
+        complain_traceback(py, &error);
     }
 }
 

@@ -11,6 +11,7 @@ use std::fmt;
 
 use parking_lot::Mutex;
 
+use super::callback;
 use crate::config::interp_name::{Name, MAIN};
 use crate::config::{InterpPerServer, ServerConfig};
 use crate::httpd::server::Raw;
@@ -53,7 +54,11 @@ pub fn get(name: &CStr) -> Result<&'static Interpreter, String> {
     if let Some(failure) = interpreter::failure() {
         return Err(failure.to_string());
     }
-    registry::get(name).map_err(|error| error.to_string())
+    let found = registry::get(name).map_err(|error| error.to_string())?;
+    if registry::is_second_name(found) {
+        callback::tell_of_names(found);
+    }
+    Ok(found)
 }
 
 /// What the names of a configuration stand for.

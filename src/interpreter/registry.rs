@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 use pyo3::ffi;
@@ -21,6 +21,8 @@ pub struct Interpreter {
     pub(super) state: *mut ffi::PyInterpreterState,
     /// What the layer above keeps with the CPython interpreter, made when it is first entered.
     pub callback: &'static GilCell<Option<Py<PyAny>>>,
+    /// Whether anybody asked for it under this name.
+    is_wanted: AtomicBool,
 }
 
 // SAFETY: the state pointer is only handed to CPython, which takes it on any thread.
@@ -42,6 +44,8 @@ struct Registry {
 
 static REGISTRY: RwLock<Option<Registry>> = RwLock::new(None);
 static MAIN: AtomicPtr<Interpreter> = AtomicPtr::new(std::ptr::null_mut());
+/// Whether the main interpreter was asked for under more than one name.
+static MAIN_HAS_NAMES: AtomicBool = AtomicBool::new(false);
 /// How many names there are.
 static NAMES: AtomicUsize = AtomicUsize::new(0);
 
@@ -70,6 +74,7 @@ pub(super) unsafe fn adopt_main() {
         name: super::c_string("main_interpreter"),
         state,
         callback,
+        is_wanted: AtomicBool::new(false),
     });
     MAIN.store(std::ptr::from_ref(main).cast_mut(), Ordering::Release);
     *REGISTRY.write() = Some(Registry {
@@ -100,10 +105,38 @@ pub fn alias_main(name: &CStr) {
                 name: name.to_owned(),
                 state: main.state,
                 callback: main.callback,
+                is_wanted: AtomicBool::new(false),
             })
         });
         NAMES.store(registry.by_name.len(), Ordering::Release);
     }
+}
+
+/// Notes that an interpreter is asked for under its name; true when that is the second of its names.
+#[inline]
+pub fn is_second_name(interpreter: &Interpreter) -> bool {
+    !interpreter.is_wanted.load(Ordering::Relaxed) && note(interpreter)
+}
+
+#[cold]
+fn note(interpreter: &Interpreter) -> bool {
+    // Two threads that come with a name each: the later one sees the other's.
+    let registry = REGISTRY.write();
+    interpreter.is_wanted.store(true, Ordering::Relaxed);
+    let is_other = |known: &&Interpreter| {
+        known.index == interpreter.index && !std::ptr::eq(*known, interpreter)
+    };
+    let has_other = registry
+        .iter()
+        .flat_map(|registry| registry.by_name.values().copied())
+        .filter(is_other)
+        .any(|known| known.is_wanted.load(Ordering::Relaxed));
+    has_other && !MAIN_HAS_NAMES.swap(true, Ordering::Release)
+}
+
+/// Whether an interpreter was asked for under more than one name.
+pub fn has_several_names(interpreter: &Interpreter) -> bool {
+    interpreter.index == 0 && MAIN_HAS_NAMES.load(Ordering::Acquire)
 }
 
 /// How many names stand for an interpreter; grows when [`names`] changes.
@@ -192,6 +225,7 @@ fn make(name: &CStr) -> Result<&'static Interpreter, MakeError> {
             name: name.to_owned(),
             state: state_of_interpreter,
             callback: Box::leak(Box::new(GilCell::new(None))),
+            is_wanted: AtomicBool::new(false),
         });
         thread::keep(interpreter, state);
         registry.by_name.insert(name.to_owned(), interpreter);
