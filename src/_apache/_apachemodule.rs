@@ -131,7 +131,7 @@ fn expr<'py>(
     let expression = text::to_c_arg(expression)?;
     let result = req
         .get()
-        .state
+        .state()
         .detached(py, |r| crate::httpd::expr::evaluate(r, &expression, string))?;
     match result {
         Ok(crate::httpd::expr::Value::Bool(value)) => {

@@ -43,7 +43,7 @@ fn each_piece(req: &Bound<'_, RequestObject>, visit: &mut dyn FnMut(&[u8])) -> P
             }
         });
     }
-    object.state.with(py, |r| {
+    object.state().with(py, |r| {
         if let Some(config) = DirConfig::of(r) {
             config.options.for_each(&mut |row| {
                 visit(row.key.to_bytes_with_nul());

@@ -155,7 +155,7 @@ impl Facts {
         let Ok(object) = req.cast::<RequestObject>() else {
             return Facts::of_lookalike(req);
         };
-        object.get().state.with(py, |r| {
+        object.get().state().with(py, |r| {
             let headers = r.headers_in();
             let bytes = |text: &CStr| text.to_bytes().to_vec();
             let may_have_form = matches!(

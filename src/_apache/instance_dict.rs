@@ -31,3 +31,15 @@ pub fn is_used(object: &Bound<'_, PyAny>) -> bool {
         !slot.is_null() && !(*slot).is_null() && ffi::PyDict_Size(*slot) > 0
     }
 }
+
+/// Whether nobody ever saw the dict of an object, or set anything in it.
+#[inline]
+pub fn is_untouched(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: as above.
+    unsafe {
+        let slot = _PyObject_GetDictPtr(object.as_ptr());
+        slot.is_null()
+            || (*slot).is_null()
+            || (ffi::Py_REFCNT(*slot) == 1 && ffi::PyDict_Size(*slot) == 0)
+    }
+}

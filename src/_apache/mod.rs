@@ -42,6 +42,7 @@ pub mod requestobject;
 pub mod serverobject;
 pub mod session_cache;
 pub mod sessionfileobject;
+pub mod spare_request;
 pub mod table_iterator;
 pub mod table_slots;
 pub mod tableobject;

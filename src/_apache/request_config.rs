@@ -1,7 +1,7 @@
 //! Per-connection and per-request state: leases, the Python object, what handlers added on the way.
 
 use std::ffi::{c_void, CStr, CString};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use pyo3::prelude::*;
 
@@ -11,6 +11,7 @@ use super::log_stream::{self, Unended};
 use super::request_body;
 use super::request_lock::{self, Held};
 use super::requestobject::RequestObject;
+use super::spare_request;
 use crate::config::argument;
 use crate::config::hlist::Entry;
 use crate::config::interp_name::{self, Name};
@@ -64,13 +65,17 @@ impl ConnState {
         }
     }
 
-    fn make(c: &Conn) -> &Arc<ConnState> {
-        let state = Arc::new(ConnState {
+    const fn new(conn: *mut RawConn) -> Self {
+        Self {
             gate: Gate::new(),
-            conn: GilCell::new(c.as_ptr()),
+            conn: GilCell::new(conn),
             read_ahead: GilCell::new(Vec::new()),
             lock_owner: GilCell::new(Weak::new()),
-        });
+        }
+    }
+
+    fn make(c: &Conn) -> &Arc<ConnState> {
+        let state = Arc::new(Self::new(c.as_ptr()));
         let slot = Box::into_raw(Box::new(state));
         c.set_module_config(slot as *mut c_void);
         // SAFETY: the box is freed by the cleanup alone.
@@ -264,16 +269,12 @@ impl RequestState {
         }
     }
 
-    fn make(r: &Request) -> &Arc<RequestState> {
-        let main = main_request(r);
-        if let Some(main) = main {
-            // Before this one: what is registered last is cleaned up first.
-            Self::of(main);
-        }
-        let state = Arc::new(RequestState {
-            conn: ConnState::of(r.connection()).clone(),
-            rec: GilCell::new(r.as_ptr()),
-            main: main.map_or(std::ptr::null_mut(), Request::as_ptr),
+    #[inline(always)]
+    fn new(conn: Arc<ConnState>, rec: *mut RawRequest, main: *mut RawRequest) -> Self {
+        Self {
+            conn,
+            rec: GilCell::new(rec),
+            main,
             object: GilCell::new(None),
             phase: GilCell::new(None),
             extension: GilCell::new(Extension::new()),
@@ -290,7 +291,30 @@ impl RequestState {
             unended: GilCell::new(None),
             interpreter: GilCell::new(None),
             last_server: GilCell::new(std::ptr::null_mut()),
-        });
+        }
+    }
+
+    /// That of no request: every use of it says that the request is over.
+    #[cold]
+    pub fn of_none() -> &'static Arc<RequestState> {
+        static NONE: OnceLock<Arc<RequestState>> = OnceLock::new();
+        NONE.get_or_init(|| {
+            let conn = Arc::new(ConnState::new(std::ptr::null_mut()));
+            Arc::new(Self::new(conn, std::ptr::null_mut(), std::ptr::null_mut()))
+        })
+    }
+
+    fn make(r: &Request) -> &Arc<RequestState> {
+        let main = main_request(r);
+        if let Some(main) = main {
+            // Before this one: what is registered last is cleaned up first.
+            Self::of(main);
+        }
+        let state = Arc::new(Self::new(
+            ConnState::of(r.connection()).clone(),
+            r.as_ptr(),
+            main.map_or(std::ptr::null_mut(), Request::as_ptr),
+        ));
         let slot: &Arc<RequestState> = r.pool().alloc_arc(state);
         r.set_module_config(std::ptr::from_ref(slot) as *mut c_void);
         let data = std::ptr::from_ref(slot) as *mut c_void;
@@ -432,6 +456,24 @@ impl RequestState {
                 Ok(object)
             }
         }
+    }
+
+    /// The same at the begin of a phase, which [`Self::let_go`] follows.
+    #[inline]
+    pub fn object_for_phase<'py>(
+        this: &Arc<Self>,
+        py: Python<'py>,
+        interpreter: &Interpreter,
+    ) -> PyResult<Bound<'py, RequestObject>> {
+        // SAFETY: looking runs no Python.
+        let has_one = unsafe { this.object.with(py, |object| object.is_some()) };
+        if !has_one {
+            if let Some(object) = spare_request::take(py, interpreter, this) {
+                this.object.replace(py, Some(object.clone().unbind()));
+                return Ok(object);
+            }
+        }
+        Self::object(this, py)
     }
 
     /// The name of the interpreter that serves the request, by the rules of the running phase.
@@ -635,13 +677,14 @@ impl RequestState {
         }
     }
 
-    /// Forgets the Python object where nothing needs it any more, so that no later step has to enter
+    /// Puts the Python object aside where nothing needs it any more, so that no later step has to enter
     /// Python for it.
     #[inline]
-    pub fn let_go(&self, py: Python<'_>, object: Bound<'_, RequestObject>) {
+    pub fn let_go(&self, interpreter: &Interpreter, object: Bound<'_, RequestObject>) {
         // Two references: this one and ours.
         if refcount(&object) == 2 && !RequestObject::is_needed(&object) {
-            drop(self.object.take(py));
+            drop(self.object.take(object.py()));
+            spare_request::put(interpreter, object);
         }
     }
 }

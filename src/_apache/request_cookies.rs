@@ -38,7 +38,7 @@ pub fn _session_id<'py>(
 ) -> PyResult<Option<Bound<'py, PyString>>> {
     let py = req.py();
     let name = text::encode(name)?;
-    req.get().state.with(py, |r| {
+    req.get().state().with(py, |r| {
         let mut last = None;
         let is_cookie = |key: &CStr| key.to_bytes().eq_ignore_ascii_case(b"Cookie");
         for header in r
@@ -164,7 +164,7 @@ pub fn _add_cookie(
     let Ok(text) = CStr::from_bytes_with_nul(&text) else {
         return Ok(false);
     };
-    req.get().state.with(req.py(), |r| {
+    req.get().state().with(req.py(), |r| {
         let headers = r.headers_out();
         if headers.get(c"Set-Cookie").is_none() {
             headers.add(c"Cache-Control", c"no-cache=\"set-cookie\"");

@@ -38,7 +38,7 @@ pub fn add_handler(
         is_location: false,
         silent: false,
     };
-    if req.state.phase.get(py) == Some(phase) {
+    if req.state().phase.get(py) == Some(phase) {
         // The running list: its loop reaches the new entry.
         if let Some(list) = req.hlist_object(py)? {
             list.get().push(py, entry);
@@ -48,7 +48,7 @@ pub fn add_handler(
     phase.note_use();
     // SAFETY: `push` runs no Python.
     unsafe {
-        req.state
+        req.state()
             .added
             .with(py, |added| added.push(Added { phase, entry }))
     };
@@ -71,7 +71,7 @@ pub fn register_filter(
         directory: directory(req, dir, 3)?,
     };
     // SAFETY: `push` runs no Python.
-    unsafe { req.state.filters.with(py, |filters| filters.push(filter)) };
+    unsafe { req.state().filters.with(py, |filters| filters.push(filter)) };
     Ok(())
 }
 
@@ -79,8 +79,8 @@ pub fn register_filter(
 pub fn add_filter(req: &RequestObject, name: &Bound<'_, PyAny>, is_input: bool) -> PyResult<()> {
     let py = name.py();
     let name = string(name, 1)?;
-    let added = req.state.added_filter(py, &name, is_input);
-    req.state.with(py, |r| match (&added, is_input) {
+    let added = req.state().added_filter(py, &name, is_input);
+    req.state().with(py, |r| match (&added, is_input) {
         (Some(_), _) => crate::httpd::filter::add_dynamic(r, &name, is_input),
         (None, true) => r.add_input_filter(&name),
         (None, false) => r.add_output_filter(&name),
@@ -111,7 +111,7 @@ fn directory(
         use std::os::unix::ffi::OsStringExt;
         CString::new(path.into_os_string().into_vec()).ok()
     });
-    req.state.with(dir.py(), |r| {
+    req.state().with(dir.py(), |r| {
         Some(path::directory(r.pool(), root.as_deref(), &text))
     })
 }

@@ -61,7 +61,7 @@ pub fn _request_lock(
     let lock = Lock::keyed(hash_of(key)?);
     let owner = req
         .get()
-        .state
+        .state()
         .with(py, |r| RequestState::of(initial(r)).clone())?;
     // SAFETY: replacing a weak reference runs no Python.
     let previous = unsafe {

@@ -35,7 +35,7 @@ pub fn with_option<R>(
     let object = object.get();
     match object.options_made(py) {
         Some(table) => table.get().with(py, |table| found(table.get(key))),
-        None => object.state.with(py, |r| {
+        None => object.state().with(py, |r| {
             found(DirConfig::of(r).and_then(|config| config.option(key)))
         }),
     }
@@ -50,7 +50,7 @@ pub fn has_any(req: &Bound<'_, PyAny>, prefix: &[u8]) -> PyResult<bool> {
     if object.get().options_made(py).is_some() {
         return Ok(true);
     }
-    object.get().state.with(py, |r| {
+    object.get().state().with(py, |r| {
         let Some(config) = DirConfig::of(r) else {
             return false;
         };
@@ -85,7 +85,7 @@ pub fn _is_current(
     stamp: Option<u64>,
 ) -> PyResult<bool> {
     let looks = |config: &DirConfig<'_>| config.settings.auto_reloads();
-    let state = &req.get().state;
+    let state = req.get().state();
     if !state.with(req.py(), |r| DirConfig::of(r).is_none_or(looks))? {
         return Ok(true);
     }
@@ -99,7 +99,7 @@ pub fn _is_current(
 #[pyo3(signature = (req, /))]
 pub fn _get_post_head(req: &Bound<'_, RequestObject>) -> PyResult<bool> {
     const METHODS: [&CStr; 3] = [c"GET", c"POST", c"HEAD"];
-    req.get().state.with(req.py(), |r| {
+    req.get().state().with(req.py(), |r| {
         r.allow_methods(&METHODS, false);
         r.method().is_some_and(|method| METHODS.contains(&method))
     })
@@ -113,6 +113,6 @@ pub fn _get_post_head(req: &Bound<'_, RequestObject>) -> PyResult<bool> {
 pub fn _debug(req: &Bound<'_, RequestObject>) -> PyResult<bool> {
     let on = |config: &DirConfig<'_>| config.settings.debugs();
     req.get()
-        .state
+        .state()
         .with(req.py(), |r| DirConfig::of(r).is_some_and(on))
 }

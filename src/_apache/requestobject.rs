@@ -42,7 +42,8 @@ use crate::interpreter::{registry, GilCell};
     pyclass(frozen, dict, weakref, name = "mp_request", module = "builtins")
 )]
 pub struct RequestObject {
-    pub state: Arc<RequestState>,
+    /// None between two requests; see `spare_request`.
+    state: GilCell<Option<Arc<RequestState>>>,
     tables: GilCell<[Option<Py<TableObject>>; Which::COUNT]>,
     connection: GilCell<Option<Py<ConnObject>>>,
     server: GilCell<Option<Py<ServerObject>>>,
@@ -54,7 +55,7 @@ impl RequestObject {
     /// The object of a request; there is at most one at a time.
     pub fn new(state: Arc<RequestState>) -> Self {
         Self {
-            state,
+            state: GilCell::new(Some(state)),
             tables: GilCell::new([const { None }; Which::COUNT]),
             connection: GilCell::new(None),
             server: GilCell::new(None),
@@ -63,9 +64,55 @@ impl RequestObject {
         }
     }
 
+    /// What is known of the request.
+    #[inline]
+    pub fn state(&self) -> &Arc<RequestState> {
+        // SAFETY: under the GIL, like every use of the object; replaced only while nobody has a reference
+        // to the object, so not as long as this borrow lasts.
+        match unsafe { self.state.peek() } {
+            Some(state) => state,
+            None => RequestState::of_none(),
+        }
+    }
+
+    /// Makes it another request's.
+    #[inline]
+    pub fn lend(&self, py: Python<'_>, state: Arc<RequestState>) {
+        drop(self.state.replace(py, Some(state)));
+    }
+
+    /// Takes out what belongs to the request, for the caller to drop.
+    #[inline]
+    pub fn give_back(&self, py: Python<'_>) -> impl Sized {
+        (
+            self.tables.replace(py, [const { None }; Which::COUNT]),
+            self.connection.take(py),
+            self.server.take(py),
+            self.config.take(py),
+            self.options.take(py),
+            self.state.take(py),
+        )
+    }
+
+    /// Whether it has nothing of a request.
+    #[inline]
+    pub fn is_blank(&self, py: Python<'_>) -> bool {
+        // SAFETY: looking runs no Python.
+        unsafe {
+            self.state.with(py, |state| state.is_none())
+                && self
+                    .tables
+                    .with(py, |tables| tables.iter().all(Option::is_none))
+                && self.connection.with(py, |connection| connection.is_none())
+                && self.server.with(py, |server| server.is_none())
+                && self.config.with(py, |config| config.is_none())
+                && self.options.with(py, |options| options.is_none())
+        }
+    }
+
     #[inline]
     fn with<R>(&self, py: Python<'_>, body: impl FnOnce(&Request) -> R) -> PyResult<R> {
-        self.state.with(py, body)
+        self.state().with(py, body)
     }
 
     /// Whether the object carries something that a new one would not: attributes, changed options.
@@ -94,7 +141,7 @@ impl RequestObject {
 
     /// The running list as an object.
     pub fn hlist_object<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, HList>>> {
-        self.with(py, |r| self.state.hlist(r, py))?
+        self.with(py, |r| self.state().hlist(r, py))?
     }
 
     /// Lets go of all it refers to, so that cycles through its attributes end with the request.
@@ -121,7 +168,7 @@ impl RequestObject {
         if let Some(table) = known {
             return Ok(table);
         }
-        let table = Bound::new(py, TableObject::of_request(self.state.clone(), which))?;
+        let table = Bound::new(py, TableObject::of_request(self.state().clone(), which))?;
         // SAFETY: the slot was empty: nothing is dropped.
         unsafe {
             self.tables.with(py, |tables| {
@@ -347,7 +394,7 @@ request_methods! {
     #[getter]
     fn connection<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, ConnObject>> {
         self.with(py, |_| ())?;
-        kept(py, &self.connection, || Bound::new(py, ConnObject::new(self.state.conn.clone())))
+        kept(py, &self.connection, || Bound::new(py, ConnObject::new(self.state().conn.clone())))
     }
 
     /// The virtual host the request is for. Attributes set on it last for this request; it is
@@ -357,7 +404,7 @@ request_methods! {
         match self.with(py, |r| ServerObject::of(r.server())) {
             Ok(server) => kept(py, &self.server, || Bound::new(py, server)),
             // CherryPy's handler keeps its first request, to log to that one's server.
-            Err(over) => match self.state.last_server(py) {
+            Err(over) => match self.state().last_server(py) {
                 Some(server) => Bound::new(py, ServerObject::of(server)),
                 None => Err(over),
             },
@@ -416,7 +463,7 @@ request_methods! {
     fn set_content_type(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let text = text::to_text(value)?;
         self.with(value.py(), |r| r.set_content_type(text.as_c()))?;
-        self.state.content_type_set.replace(value.py(), true);
+        self.state().content_type_set.replace(value.py(), true);
         Ok(())
     }
 
@@ -488,14 +535,14 @@ request_methods! {
     /// The name of the interpreter that serves the request.
     #[getter]
     fn interpreter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        self.with(py, |r| text::from_c(py, self.state.interpreter_name(r).as_cstr()))
+        self.with(py, |r| text::from_c(py, self.state().interpreter_name(r).as_cstr()))
     }
 
     /// The sum of the bytes given to write and sendfile.
     #[getter]
     fn _bytes_queued(&self, py: Python<'_>) -> PyResult<i64> {
         self.with(py, |_| ())?;
-        Ok(self.state.bytes_queued.get(py))
+        Ok(self.state().bytes_queued.get(py))
     }
 
     /// A capsule with the address of the request_rec, for C extensions.
@@ -509,7 +556,7 @@ request_methods! {
     #[getter]
     fn _content_type_set(&self, py: Python<'_>) -> PyResult<i32> {
         self.with(py, |_| ())?;
-        Ok(i32::from(self.state.content_type_set.get(py)))
+        Ok(i32::from(self.state().content_type_set.get(py)))
     }
 
     #[setter(_content_type_set)]
@@ -521,7 +568,7 @@ request_methods! {
     #[getter]
     fn phase<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
         self.with(py, |_| ())?;
-        Ok(self.state.phase.get(py).map(|phase| text::from_c(py, phase.directive())))
+        Ok(self.state().phase.get(py).map(|phase| text::from_c(py, phase.directive())))
     }
 
     #[setter(phase)]
@@ -534,7 +581,7 @@ request_methods! {
     fn extension<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
         self.with(py, |_| ())?;
         // SAFETY: copying runs no Python.
-        let extension = unsafe { self.state.extension.with(py, |extension| extension.get()) };
+        let extension = unsafe { self.state().extension.with(py, |extension| extension.get()) };
         Ok(extension.map(|suffix| text::decode(py, &suffix)))
     }
 
@@ -556,12 +603,12 @@ request_methods! {
 
     /// Adds the variables that CGI and SSI have in common to subprocess_env.
     fn add_common_vars(&self, py: Python<'_>) -> PyResult<()> {
-        self.state.detached(py, Request::add_common_vars)
+        self.state().detached(py, Request::add_common_vars)
     }
 
     /// Fills subprocess_env with the variables of a CGI script.
     fn add_cgi_vars(&self, py: Python<'_>) -> PyResult<()> {
-        self.state.detached(py, request_cgi::add_cgi_vars)
+        self.state().detached(py, request_cgi::add_cgi_vars)
     }
 
     /// Adds a handler to a phase of this request: the running one, or a later one.
@@ -625,7 +672,7 @@ request_methods! {
 
     /// Reads and drops the rest of the body; returns a status, 0 when all went well.
     fn discard_request_body(&self, py: Python<'_>) -> PyResult<i32> {
-        request_body::discard(&self.state, py)
+        request_body::discard(self.state(), py)
     }
 
     /// DocumentRoot of the virtual host.
@@ -649,13 +696,13 @@ request_methods! {
     /// The merged directives with one value; a table.
     fn get_config<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, TableObject>> {
         self.with(py, |_| ())?;
-        kept(py, &self.config, || configtable::settings(py, &self.state))
+        kept(py, &self.config, || configtable::settings(py, self.state()))
     }
 
     /// The merged PythonOptions; a table. Options set to nothing are left out.
     fn get_options<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, TableObject>> {
         self.with(py, |_| ())?;
-        kept(py, &self.options, || configtable::options(py, &self.state))
+        kept(py, &self.options, || configtable::options(py, self.state()))
     }
 
     /// The name or address of the client; type is one of apache.REMOTE_*.
@@ -663,7 +710,7 @@ request_methods! {
     /// With str_is_ip given, a tuple (host, 1 if it is an address).
     #[pyo3(signature = (r#type = 1, str_is_ip = None))]
     fn get_remote_host<'py>(&self, py: Python<'py>, r#type: i32, str_is_ip: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        let (host, is_ip) = self.state.detached(py, |r| {
+        let (host, is_ip) = self.state().detached(py, |r| {
             let (host, is_ip) = r.get_remote_host(r#type);
             (host.map(std::ffi::CStr::to_owned), is_ip)
         })?;
@@ -678,7 +725,7 @@ request_methods! {
     fn internal_redirect(&self, uri: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = uri.py();
         let uri = text::to_c_arg(uri)?;
-        self.state.detached(py, |r| r.internal_redirect(&uri))
+        self.state().detached(py, |r| r.internal_redirect(&uri))
     }
 
     /// Sends an interim response, such as 103 Early Hints, with headers: a mapping or pairs.
@@ -691,7 +738,7 @@ request_methods! {
         status: i32,
         headers: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        request_io::send_interim_response(&self.state, py, status, headers)
+        request_io::send_interim_response(self.state(), py, status, headers)
     }
 
     /// The WSGI environ of this request; None if its URI is not below the configured base URI.
@@ -729,7 +776,7 @@ request_methods! {
     fn log_error(&self, message: &Bound<'_, PyAny>, level: Option<i32>) -> PyResult<()> {
         let Some(message_text) = super::log_message(message)? else { return Ok(()) };
         let level = level.unwrap_or(log::Level::Err as i32);
-        self.state.detached(message.py(), |r| log::request(r, level, &message_text))
+        self.state().detached(message.py(), |r| log::request(r, level, &message_text))
     }
 
     /// A status: 0 when the client's conditions are met, else such as 304 or 412.
@@ -742,13 +789,13 @@ request_methods! {
     /// Raises OSError when the client is gone or silent, SERVER_RETURN(413) past LimitRequestBody.
     #[pyo3(signature = (len = -1), text_signature = "($self, len=-1)")]
     fn read<'py>(&self, py: Python<'py>, len: isize) -> PyResult<Bound<'py, PyBytes>> {
-        request_body::read(&self.state, py, len)
+        request_body::read(self.state(), py, len)
     }
 
     /// Reads a line of the body with its newline, at most len bytes; b'' at its end.
     #[pyo3(signature = (len = -1), text_signature = "($self, len=-1)")]
     fn readline<'py>(&self, py: Python<'py>, len: isize) -> PyResult<Bound<'py, PyBytes>> {
-        request_body::readline(&self.state, py, len)
+        request_body::readline(self.state(), py, len)
     }
 
     /// Reads the lines of the body into a list; with sizehint, stops once that many bytes were read.
@@ -757,7 +804,7 @@ request_methods! {
         let mut lines = Vec::new();
         let mut size = 0;
         loop {
-            let line = request_body::readline(&self.state, py, -1)?;
+            let line = request_body::readline(self.state(), py, -1)?;
             size += line.as_bytes().len();
             if line.as_bytes().is_empty() {
                 return Ok(lines);
@@ -774,7 +821,7 @@ request_methods! {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let line = request_body::readline(&self.state, py, -1)?;
+        let line = request_body::readline(self.state(), py, -1)?;
         Ok(if line.as_bytes().is_empty() { None } else { Some(line) })
     }
 
@@ -792,7 +839,7 @@ request_methods! {
             interpreter: registry::current(py),
         };
         // SAFETY: `push` runs no Python.
-        unsafe { self.state.cleanups.with(py, |cleanups| cleanups.push(cleanup)) };
+        unsafe { self.state().cleanups.with(py, |cleanups| cleanups.push(cleanup)) };
         Ok(())
     }
 
@@ -804,7 +851,7 @@ request_methods! {
     /// len -1 is the rest of the file. Raises OSError when the file cannot be read or the client is gone.
     #[pyo3(signature = (path, offset = 0, len = -1), text_signature = "($self, path, offset=0, len=-1)")]
     fn sendfile(&self, path: &Bound<'_, PyAny>, offset: i64, len: i64) -> PyResult<i64> {
-        request_io::sendfile(&self.state, path, offset, len)
+        request_io::sendfile(self.state(), path, offset, len)
     }
 
     /// Sets the length of the response's body.
@@ -837,12 +884,12 @@ request_methods! {
             Some(flush) => flush.is_truthy()?,
             None => true,
         };
-        request_io::write(&self.state, data, flush)
+        request_io::write(self.state(), data, flush)
     }
 
     /// Sends what httpd has buffered. Raises OSError when the client is gone.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        request_io::flush(&self.state, py)
+        request_io::flush(self.state(), py)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> String {

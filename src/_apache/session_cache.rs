@@ -58,7 +58,7 @@ pub fn _socache_store(
     let (cache, key, value) = (cache()?, key(sid)?, value.as_bytes());
     let expires = (expires * 1e6) as i64;
     req.get()
-        .state
+        .state()
         .detached(req.py(), |r| cache.store(r.server(), &key, value, expires))?
         .map_err(to_py)
 }
@@ -76,7 +76,7 @@ pub fn _socache_retrieve<'py>(
     let (cache, key) = (cache()?, key(sid)?);
     let found = req
         .get()
-        .state
+        .state()
         .detached(req.py(), |r| cache.retrieve(r.server(), &key))?
         .map_err(to_py)?;
     Ok(found.map(|value| PyBytes::new(req.py(), &value)))
@@ -90,7 +90,7 @@ pub fn _socache_retrieve<'py>(
 pub fn _socache_remove(req: &Bound<'_, RequestObject>, sid: &Bound<'_, PyAny>) -> PyResult<()> {
     let (cache, key) = (cache()?, key(sid)?);
     req.get()
-        .state
+        .state()
         .detached(req.py(), |r| cache.remove(r.server(), &key))?
         .map_err(to_py)
 }

@@ -108,7 +108,7 @@ impl Gateway {
         req: &Bound<'py, RequestObject>,
     ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let py = req.py();
-        let state = &req.get().state;
+        let state = req.get().state();
         let option = request_options::with_option(req, BASE_URI, |base| base.map(CStr::to_owned))?;
         let base = match option {
             Some(base) if base.to_bytes().ends_with(b"/") => return Err(wrong_base(py, &base)),
@@ -144,7 +144,7 @@ impl Gateway {
     /// The application where it was looked up a moment ago.
     fn known<'py>(&self, req: &Bound<'py, RequestObject>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = req.py();
-        let now = req.get().state.with(py, |r| r.request_time())?;
+        let now = req.get().state().with(py, |r| r.request_time())?;
         let known = request_options::with_option(req, APPLICATION, |name| {
             let name = name?;
             // SAFETY: taking a reference runs no Python.
@@ -164,7 +164,7 @@ impl Gateway {
         let py = req.py();
         let name = request_options::option(req, APPLICATION)?
             .ok_or_else(|| PyKeyError::new_err(APPLICATION.to_string_lossy().into_owned()))?;
-        let found = req.get().state.with(py, |r| r.request_time())?;
+        let found = req.get().state().with(py, |r| r.request_time())?;
         let callable = self.find.bind(py).call1((req, &name))?;
         let name = text::to_c(&name)?;
         let entry = Application {

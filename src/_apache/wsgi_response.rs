@@ -180,7 +180,7 @@ impl WsgiResponse {
     #[new]
     pub fn new(req: &Bound<'_, RequestObject>) -> Self {
         Self {
-            state: req.get().state.clone(),
+            state: req.get().state().clone(),
             announced: GilCell::new(Announced::default()),
             progress: GilCell::new(Progress::default()),
         }

@@ -78,7 +78,7 @@ impl Function<'_> {
         interpreter::enter_for(interpreter, state.subject(), |py| {
             state.conn.gate.during(py, || {
                 state.interpreter.replace(py, Some(interpreter));
-                let result = RequestState::object(state, py).map(|object| {
+                let result = RequestState::object_for_phase(state, py, interpreter).map(|object| {
                     let result = (|| {
                         let mut all = vec![object.clone().into_any()];
                         all.extend(
@@ -116,7 +116,7 @@ impl Function<'_> {
                         }
                         None
                     });
-                    state.let_go(py, object);
+                    state.let_go(interpreter, object);
                     result
                 });
                 result.ok().flatten()

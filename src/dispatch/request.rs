@@ -101,7 +101,7 @@ enum Outcome {
 impl<'a, 'py> PhaseRun<'a, 'py> {
     fn all(&self, entries: &[Entry<'_>], by_suffix: bool, has_added: bool) -> Status {
         let py = self.py;
-        let object = match RequestState::object(self.state, py) {
+        let object = match RequestState::object_for_phase(self.state, py, self.interpreter) {
             Ok(object) => object,
             Err(error) => return self.no_object(&error),
         };
@@ -122,7 +122,7 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
         }
         let result = self.each(entries, &object);
         self.state.phase.replace(py, outer_phase);
-        self.state.let_go(py, object);
+        self.state.let_go(self.interpreter, object);
         result
     }
 

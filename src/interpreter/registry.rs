@@ -21,6 +21,8 @@ pub struct Interpreter {
     pub(super) state: *mut ffi::PyInterpreterState,
     /// What the layer above keeps with the CPython interpreter, made when it is first entered.
     pub callback: &'static GilCell<Option<Py<PyAny>>>,
+    /// An object that the layer above puts aside between two uses.
+    pub spare: &'static GilCell<Option<Py<PyAny>>>,
     /// Whether anybody asked for it under this name.
     is_wanted: AtomicBool,
 }
@@ -74,6 +76,7 @@ pub(super) unsafe fn adopt_main() {
         name: super::c_string("main_interpreter"),
         state,
         callback,
+        spare: Box::leak(Box::new(GilCell::new(None))),
         is_wanted: AtomicBool::new(false),
     });
     MAIN.store(std::ptr::from_ref(main).cast_mut(), Ordering::Release);
@@ -105,6 +108,7 @@ pub fn alias_main(name: &CStr) {
                 name: name.to_owned(),
                 state: main.state,
                 callback: main.callback,
+                spare: main.spare,
                 is_wanted: AtomicBool::new(false),
             })
         });
@@ -225,6 +229,7 @@ fn make(name: &CStr) -> Result<&'static Interpreter, MakeError> {
             name: name.to_owned(),
             state: state_of_interpreter,
             callback: Box::leak(Box::new(GilCell::new(None))),
+            spare: Box::leak(Box::new(GilCell::new(None))),
             is_wanted: AtomicBool::new(false),
         });
         thread::keep(interpreter, state);

@@ -1,0 +1,68 @@
+//! The `req` of a request that is done, put aside for the interpreter's next one.
+//!
+//! Only where nobody can tell: no reference, weak reference or attribute is left of it. Making an object
+//! with its dict and ending it would be a tenth of what a small handler costs here.
+
+use std::sync::Arc;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::instance_dict;
+use super::request_config::RequestState;
+use super::requestobject::RequestObject;
+use crate::interpreter::Interpreter;
+
+/// The object that was put aside, now another request's.
+#[inline]
+pub fn take<'py>(
+    py: Python<'py>,
+    interpreter: &Interpreter,
+    state: &Arc<RequestState>,
+) -> Option<Bound<'py, RequestObject>> {
+    let spare = interpreter.spare.take(py)?.into_bound(py);
+    // SAFETY: nothing but `put` fills the slot.
+    let object = unsafe { spare.cast_into_unchecked::<RequestObject>() };
+    // The collector shows programs every object there is, so one may have used it meanwhile.
+    if !is_blank(&object) || !object.get().is_blank(py) {
+        return None;
+    }
+    object.get().lend(py, state.clone());
+    Some(object)
+}
+
+/// Puts an object aside; the caller has the only reference that counts. Drops it where it has been noticed,
+/// or where there is one already.
+#[inline]
+pub fn put(interpreter: &Interpreter, object: Bound<'_, RequestObject>) {
+    let py = object.py();
+    if !is_blank(&object) {
+        return;
+    }
+    // Dropped last: destructors may run Python.
+    let _left = object.get().give_back(py);
+    // SAFETY: looking and moving run no Python; what is not moved is dropped outside.
+    let _one_too_many = unsafe {
+        interpreter.spare.with(py, |spare| match spare {
+            Some(_) => Some(object),
+            None => {
+                *spare = Some(object.into_any().unbind());
+                None
+            }
+        })
+    };
+}
+
+/// Whether the caller's reference is the only one, and nothing was set on the object.
+#[inline]
+fn is_blank(object: &Bound<'_, RequestObject>) -> bool {
+    // SAFETY: a live object under the GIL, of a type that pyo3 made with a list of weak references.
+    unsafe {
+        let raw = object.as_ptr();
+        let offset = (*ffi::Py_TYPE(raw)).tp_weaklistoffset;
+        ffi::Py_REFCNT(raw) == 1
+            && offset > 0
+            && (*raw.byte_offset(offset).cast::<*mut ffi::PyObject>()).is_null()
+            && instance_dict::is_untouched(object)
+    }
+}
