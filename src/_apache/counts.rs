@@ -47,6 +47,7 @@ static COUNTS: OnceLock<&'static dyn Counts> = OnceLock::new();
 
 /// Has a child count.
 pub fn set(counts: &'static dyn Counts) {
+    // A child is set up once.
     let _ = COUNTS.set(counts);
 }
 

@@ -1,6 +1,6 @@
 //! Errors of httpd and of this module as Python exceptions.
 
-use pyo3::exceptions::{PyException, PyOSError, PyRuntimeError};
+use pyo3::exceptions::{PyException, PyMemoryError, PyOSError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -40,6 +40,6 @@ pub fn to_py(py: Python<'_>, error: Error) -> PyErr {
         Error::Client(message) => PyOSError::new_err(message),
         Error::Http(status) => raise_status(py, status),
         Error::Apr { what, status } => PyOSError::new_err((status, what)),
-        Error::Absent(message) => PyRuntimeError::new_err(message),
+        Error::Memory => PyMemoryError::new_err(()),
     }
 }

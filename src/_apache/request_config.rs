@@ -553,6 +553,7 @@ static RUN_CLEANUPS: std::sync::OnceLock<fn(Python<'_>, &Arc<RequestState>)> =
 
 /// Tells how the cleanups of a request are run.
 pub fn set_run_cleanups(run: fn(Python<'_>, &Arc<RequestState>)) {
+    // A child is set up once.
     let _ = RUN_CLEANUPS.set(run);
 }
 

@@ -48,9 +48,9 @@ fn refused(error: Error) -> PyErr {
 
 /// _request_lock(req, key) -> a lock, held until the object is gone
 ///
-/// Waits until the request has the lock of a key. Raises ValueError when the operating system refuses, and TimeoutError when the request holds another
-/// lock already and would have to wait for more than 10 seconds: two requests that take the same two locks
-/// crosswise would wait for each other.
+/// Waits until the request has the lock of a key. Raises ValueError when the operating system refuses, and
+/// TimeoutError when the request holds another lock already and would have to wait for more than 10 seconds:
+/// two requests that take the same two locks crosswise would wait for each other.
 #[pyfunction]
 #[pyo3(signature = (req, key, /))]
 pub fn _request_lock(

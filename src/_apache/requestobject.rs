@@ -220,7 +220,7 @@ fn kept<'py, T: pyo3::PyClass>(
     Ok(made)
 }
 
-/// An int for C, cut to its low bits like C would, as the original did.
+/// An int for C; OverflowError for one that does not fit.
 fn c_int_of(value: &Bound<'_, PyAny>) -> PyResult<c_int> {
     let number: i64 = value.extract()?;
     c_int::try_from(number).map_err(|_| {

@@ -52,6 +52,7 @@ static STARTED: Once = Once::new();
 /// for it. There the monitor starts when it is needed, and until then faulthandler alone writes stacks,
 /// of the main interpreter, straight to the error log.
 pub fn prepare(plan: Plan) {
+    // A child is set up once.
     let _ = PLAN.set(plan);
     if mpm::is_threaded() || calls_are_watched() {
         need();

@@ -17,9 +17,9 @@ pub enum Error {
     /// httpd wants this HTTP status answered.
     #[error("HTTP status {0}")]
     Http(std::os::raw::c_int),
-    /// The module or function of httpd is not loaded.
-    #[error("{0}")]
-    Absent(&'static str),
+    /// There is none for a pool.
+    #[error("out of memory")]
+    Memory,
 }
 
 impl Error {

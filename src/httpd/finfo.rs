@@ -83,7 +83,7 @@ impl Finfo {
     /// # Errors
     /// Any other failure of `apr_stat`, with its status.
     pub fn stat(path: &CStr, wanted: i32) -> Result<Self, Error> {
-        let pool = super::pool::OwnedPool::new().ok_or(Error::Absent("no memory for a pool"))?;
+        let pool = super::pool::OwnedPool::new().ok_or(Error::Memory)?;
         // SAFETY: an all-zero record is what callers of apr_stat start with; the pool outlives it.
         unsafe {
             let mut raw: ffi::apr_finfo_t = std::mem::zeroed();

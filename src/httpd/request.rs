@@ -365,10 +365,10 @@ impl Request {
         unsafe { super::server::text(ffi::ap_document_root(self.as_ptr())) }
     }
 
-    /// `ap_get_useragent_host`, which may ask the name server.
+    /// `ap_get_remote_host`, which may ask the name server: the host, and whether it is an address.
     pub fn get_remote_host(&self, kind: c_int) -> (Option<&CStr>, bool) {
         let mut is_ip = 0;
-        // SAFETY: live; the text lives in the connection's or request's pool.
+        // SAFETY: live; the text lives in the connection's pool.
         unsafe {
             let conn = (*self.as_ptr()).connection;
             let config = (*self.as_ptr()).per_dir_config;

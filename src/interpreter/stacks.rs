@@ -155,8 +155,10 @@ fn raw_of(interpreter: &'static Interpreter) -> std::io::Result<String> {
             libc::pthread_sigmask(libc::SIG_UNBLOCK, &mask, std::ptr::null_mut());
             libc::pthread_kill(libc::pthread_self(), signal());
         }
+        // Nobody may be waiting any more.
         let _ = sender.send(());
     })?;
+    // What is there by then is better than nothing.
     let _ = receiver.recv_timeout(std::time::Duration::from_secs(5));
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0))?;

@@ -176,8 +176,6 @@ class _SqliteStore:
         """Make the file, complete with the sessions of an older dbm file, then give it its name."""
         import sqlite3
 
-        if os.path.exists(self.path):
-            return  # by another child, while we waited
         new = self.path + ".new"
         for name in (new, new + "-journal"):
             if os.path.exists(name):

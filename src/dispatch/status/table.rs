@@ -207,6 +207,7 @@ pub fn create(children: usize) -> std::io::Result<()> {
     if TABLE.get().is_none() {
         // A child that has just ended may still be there when its successor comes.
         let table = shared::zeroed(children * 2 + 1)?;
+        // The parent has one thread: nobody was quicker.
         let _ = TABLE.set(table);
     }
     Ok(())
