@@ -35,6 +35,10 @@ CONF = """
             SetInputFilter PANIC_IN
         </Files>
     </Directory>
+    <Directory @root@/htdocs/all/own>
+        PythonInterpreter own
+        SetHandler mod_python
+    </Directory>
     <Directory @root@/htdocs/all/auth>
         AuthType Mine
         AuthName here
@@ -78,6 +82,7 @@ FILES = {
     "all/page.mp": "",
     "all/filtered.mp": "",
     "all/auth/page.mp": "",
+    "all/own/page.mp": "",
     "all/page.shtml": "pid <!--#python eval=\"__import__('os').getpid()\" -->",
     "all/ht/.htaccess": "PythonOption a b\n",
     "all/ht/page.mp": "",
@@ -183,6 +188,18 @@ def test_panic_in_an_ssi_tag(server, get, log):
     assert answer.status == 200
     assert "error occurred" in answer.text
     assert "error" not in get("/all/page.shtml").text
+
+
+def test_panic_while_an_interpreter_is_made(server, connect, log):
+    """Its name is given back: whoever comes next makes it, instead of waiting for ever."""
+    connection = connect()
+    left = ask_for_panic(server, "make interpreter")
+    log.expect(panic_line("header_parser"))
+    assert connection.request("/all/own/page.mp").status == 500
+    assert not left.exists()
+    if not connection.open:
+        connection = connect()
+    assert connection.request("/all/own/page.mp").status == 200
 
 
 @pytest.mark.parametrize("place", ["create_dir_config", "merge_dir_config"])

@@ -9,6 +9,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::{thread, GilCell};
+use crate::httpd::guard;
 
 /// A CPython interpreter of this child under one of its names; made on first use, never destroyed.
 ///
@@ -198,10 +199,18 @@ pub fn get(name: &CStr) -> Result<&'static Interpreter, MakeError> {
         }
         MADE.wait(&mut making);
     }
-    let result = make(name);
-    MAKING.lock().retain(|other| other.as_c_str() != name);
-    MADE.notify_all();
-    result
+    let _reserved = Reserved(name);
+    make(name)
+}
+
+/// A name whose interpreter this thread is making; given back also after a panic, for others wait for it.
+struct Reserved<'a>(&'a CStr);
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        MAKING.lock().retain(|other| other.as_c_str() != self.0);
+        MADE.notify_all();
+    }
 }
 
 fn make(name: &CStr) -> Result<&'static Interpreter, MakeError> {
@@ -214,6 +223,7 @@ fn make(name: &CStr) -> Result<&'static Interpreter, MakeError> {
         return Ok(found);
     }
     let main = main().ok_or_else(|| error("Python does not run"))?;
+    guard::fault("make interpreter");
     thread::enter(main, thread::Subject::NONE, |py| {
         let state = thread::new_interpreter(py).ok_or_else(|| error("Py_NewInterpreter failed"))?;
         let mut registry = REGISTRY.write();
