@@ -80,6 +80,20 @@ impl<'p> Cmd<'p> {
         unsafe { place(self.raw, self.pool) }
     }
 
+    /// Refuses what concerns the whole child inside a `<VirtualHost>`.
+    ///
+    /// # Errors
+    /// httpd's message.
+    pub fn main_server_only(&self, directive: &str) -> Result<(), String> {
+        // SAFETY: the server httpd reads the directive for.
+        if unsafe { (*(*self.raw).server).is_virtual } != 0 {
+            return Err(format!(
+                "{directive} concerns the whole process: it cannot stand in a <VirtualHost>"
+            ));
+        }
+        Ok(())
+    }
+
     /// The phase in the row of the directive being read.
     pub fn phase(&self) -> Phase {
         // SAFETY: `handlers` put a phase's number there.
@@ -168,6 +182,21 @@ impl<'p> Cmd<'p> {
                 Err(message) => cmd.pool.strdup(message.as_bytes()),
             }
         })
+    }
+}
+
+/// A directive's argument, empty where it is missing.
+///
+/// # Safety
+/// A string httpd gave a directive function.
+pub(super) unsafe fn arg<'a>(raw: *const c_char) -> &'a CStr {
+    // SAFETY: httpd passes C strings, and null only for a missing optional argument.
+    unsafe {
+        if raw.is_null() {
+            c""
+        } else {
+            CStr::from_ptr(raw)
+        }
     }
 }
 

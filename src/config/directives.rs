@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_void, CStr};
 use std::ptr::{null, null_mut};
 
 use super::argument;
-use super::cmd::{register_filter, Cmd};
+use super::cmd::{arg, register_filter, Cmd};
 use super::hlist::Entry;
 use super::phase::Phase;
 use super::{limits, Filter, Import, InterpPerServer, PythonOption};
@@ -382,19 +382,6 @@ const fn flag(
     )
 }
 
-/// # Safety
-/// A string httpd gave a directive function.
-pub(super) unsafe fn arg<'a>(raw: *const c_char) -> &'a CStr {
-    // SAFETY: httpd passes C strings, and null only for a missing optional argument.
-    unsafe {
-        if raw.is_null() {
-            c""
-        } else {
-            CStr::from_ptr(raw)
-        }
-    }
-}
-
 unsafe extern "C" fn python_handler(
     cmd: *mut ffi::cmd_parms,
     dir: *mut c_void,
@@ -633,7 +620,7 @@ unsafe extern "C" fn python_interp_per_server(
     // SAFETY: as above.
     unsafe {
         Cmd::run(cmd, dir, |cmd| {
-            main_server_only(cmd, "PythonInterpPerServer")?;
+            cmd.main_server_only("PythonInterpPerServer")?;
             let value = arg(value).to_bytes();
             let choice = if value.eq_ignore_ascii_case(b"auto") {
                 InterpPerServer::Auto
@@ -658,7 +645,7 @@ unsafe extern "C" fn python_home(
     // SAFETY: as above.
     unsafe {
         Cmd::run(cmd, dir, |cmd| {
-            main_server_only(cmd, "PythonHome")?;
+            cmd.main_server_only("PythonHome")?;
             let value = arg(value);
             if value.to_bytes().first() != Some(&b'/') {
                 return Err(format!("PythonHome {value:?} must be an absolute path"));
@@ -678,7 +665,7 @@ unsafe extern "C" fn python_session_cache(
     // SAFETY: as above.
     unsafe {
         Cmd::run(cmd, dir, |cmd| {
-            main_server_only(cmd, "PythonSessionCache")?;
+            cmd.main_server_only("PythonSessionCache")?;
             let choice = Choice::parse(cmd.pool, arg(value))
                 .map_err(|error| format!("PythonSessionCache: {error}"))?;
             cmd.server().session_cache = Some(choice);
@@ -707,15 +694,4 @@ unsafe extern "C" fn python_authn_provider(
             Ok(())
         })
     }
-}
-
-/// Refuses what concerns the whole child inside a `<VirtualHost>`.
-pub(super) fn main_server_only(cmd: &Cmd<'_>, directive: &str) -> Result<(), String> {
-    // SAFETY: the server httpd reads the directive for.
-    if unsafe { (*(*cmd.raw).server).is_virtual } != 0 {
-        return Err(format!(
-            "{directive} concerns the whole process: it cannot stand in a <VirtualHost>"
-        ));
-    }
-    Ok(())
 }

@@ -3,8 +3,7 @@
 use std::ffi::{c_char, c_int, c_void, CStr};
 
 use super::argument::{bytes, seconds};
-use super::cmd::Cmd;
-use super::directives::{arg, main_server_only};
+use super::cmd::{arg, Cmd};
 use super::{set_calls_are_watched, RequestTimeout, WedgeAction, LIMITS, STATUS, TIMEOUTS};
 use crate::ffi;
 
@@ -60,7 +59,7 @@ pub(super) unsafe extern "C" fn python_wedge_action(
     // SAFETY: as above.
     unsafe {
         Cmd::run(cmd, dir, |cmd| {
-            main_server_only(cmd, "PythonWedgeAction")?;
+            cmd.main_server_only("PythonWedgeAction")?;
             let wrong = "PythonWedgeAction must be log, or recycle and the seconds that other requests get to end";
             let (action, within) = (arg(action).to_bytes(), arg(within));
             let action = if action.eq_ignore_ascii_case(b"log") && within.is_empty() {
@@ -87,7 +86,7 @@ pub(super) unsafe extern "C" fn python_status(
     // SAFETY: as above.
     unsafe {
         Cmd::run(cmd, dir, |cmd| {
-            main_server_only(cmd, "PythonStatus")?;
+            cmd.main_server_only("PythonStatus")?;
             cmd.server().status = Some(on != 0);
             if on != 0 {
                 set_calls_are_watched(STATUS);
@@ -105,7 +104,7 @@ pub(super) unsafe extern "C" fn python_max_requests(
     // SAFETY: as above.
     unsafe {
         Cmd::run(cmd, dir, |cmd| {
-            main_server_only(cmd, "PythonMaxRequests")?;
+            cmd.main_server_only("PythonMaxRequests")?;
             let text = arg(number);
             let number = text.to_str().ok().and_then(|text| text.parse().ok());
             set_calls_are_watched(LIMITS);
@@ -124,7 +123,7 @@ pub(super) unsafe extern "C" fn python_max_memory(
     // SAFETY: as above.
     unsafe {
         Cmd::run(cmd, dir, |cmd| {
-            main_server_only(cmd, "PythonMaxMemory")?;
+            cmd.main_server_only("PythonMaxMemory")?;
             set_calls_are_watched(LIMITS);
             let text = arg(size);
             cmd.server().max_memory = Some(bytes(text).ok_or_else(|| {

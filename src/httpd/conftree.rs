@@ -26,13 +26,13 @@ impl Node {
     /// The directive's name; a section's begins with `<`.
     pub fn name(&self) -> Option<&CStr> {
         // SAFETY: nodes and their strings live in the configuration pool.
-        unsafe { super::server::text((*self.0).directive) }
+        unsafe { super::text::from_ptr((*self.0).directive) }
     }
 
     /// Its arguments as written.
     pub fn args(&self) -> Option<&CStr> {
         // SAFETY: as above.
-        unsafe { super::server::text((*self.0).args) }
+        unsafe { super::text::from_ptr((*self.0).args) }
     }
 
     /// The next directive of the same section.

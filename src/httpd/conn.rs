@@ -2,8 +2,7 @@
 
 use std::ffi::{c_void, CStr};
 
-use super::opaque::opaque;
-use super::server::fields;
+use super::opaque::{fields, opaque};
 use super::{Pool, Server, Table};
 use crate::ffi;
 

@@ -18,7 +18,7 @@ pub enum Value {
 pub fn evaluate(r: &Request, expression: &CStr, wants_text: bool) -> Result<Value, String> {
     let words = |raw: *const std::ffi::c_char| {
         // SAFETY: null or a string in the request's pool.
-        unsafe { super::server::text(raw) }.map(|text| text.to_string_lossy().into_owned())
+        unsafe { super::text::from_ptr(raw) }.map(|text| text.to_string_lossy().into_owned())
     };
     // SAFETY: live request; the parsed form and the result live in its pool. Names are looked up as
     // everywhere in httpd.
@@ -46,7 +46,7 @@ pub fn evaluate(r: &Request, expression: &CStr, wants_text: bool) -> Result<Valu
             return match words(wrong) {
                 Some(wrong) => Err(wrong),
                 None => Ok(Value::Text(
-                    super::server::text(text)
+                    super::text::from_ptr(text)
                         .unwrap_or_default()
                         .to_bytes()
                         .to_vec(),

@@ -1,8 +1,6 @@
 //! Which servers the listening sockets lead to. (ap_listen.h, http_vhost.h)
 
-use std::ffi::CStr;
-use std::ptr::null_mut;
-
+use super::conn::address;
 use super::Server;
 use crate::ffi;
 
@@ -35,33 +33,15 @@ unsafe fn is_claimed(main: &Server, listener: *mut ffi::apr_sockaddr_t) -> bool 
             let mut claim = (*server.as_ptr()).addrs;
             while !claim.is_null() {
                 let (host, port) = ((*claim).host_addr, (*claim).host_port);
-                if !host.is_null()
-                    && (port == 0 || port == (*listener).port)
-                    && (is_wildcard(host) || ip(host) == ip(listener))
-                {
-                    return true;
+                if !host.is_null() && (port == 0 || port == (*listener).port) {
+                    let host = address(host).0;
+                    if matches!(host.as_str(), "0.0.0.0" | "::") || host == address(listener).0 {
+                        return true;
+                    }
                 }
                 claim = (*claim).next;
             }
             false
         }
     })
-}
-
-/// # Safety
-/// A live address.
-unsafe fn is_wildcard(address: *mut ffi::apr_sockaddr_t) -> bool {
-    // SAFETY: the caller's promise.
-    matches!(unsafe { ip(address) }.as_deref(), Some("0.0.0.0" | "::"))
-}
-
-/// # Safety
-/// A live address.
-unsafe fn ip(address: *mut ffi::apr_sockaddr_t) -> Option<String> {
-    let mut text = null_mut();
-    // SAFETY: APR writes a string into the address's pool.
-    unsafe {
-        (ffi::apr_sockaddr_ip_get(&mut text, address) == 0 && !text.is_null())
-            .then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
-    }
 }

@@ -41,7 +41,7 @@ pub fn python_extensions(r: &Request) -> Vec<u8> {
             ffi::apr_hash_this(entry, &mut key, std::ptr::null_mut(), &mut value);
             let info = value as *const ExtensionInfo;
             if !info.is_null() && !key.is_null() {
-                if let Some(handler) = super::server::text((*info).handler) {
+                if let Some(handler) = super::text::from_ptr((*info).handler) {
                     if matches!(handler.to_bytes(), b"mod_python" | b"python-program") {
                         found.extend_from_slice(CStr::from_ptr(key as *const c_char).to_bytes());
                         found.push(b' ');

@@ -18,6 +18,7 @@ pub mod log;
 pub mod mime;
 pub mod mpm;
 pub mod opaque;
+pub mod optional;
 pub mod path;
 pub mod pool;
 pub mod recycle;

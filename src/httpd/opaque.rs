@@ -56,4 +56,29 @@ macro_rules! opaque {
         }
     };
 }
-pub(crate) use opaque;
+/// Reads fields of a C struct behind an opaque reference.
+macro_rules! fields {
+    ($( $name:ident : $kind:tt ),* $(,)?) => {
+        $( $crate::httpd::opaque::field!($name : $kind); )*
+    };
+}
+macro_rules! field {
+    ($name:ident : text) => {
+        #[doc = concat!("The field `", stringify!($name), "`, `None` where it is null.")]
+        #[inline]
+        pub fn $name(&self) -> Option<&std::ffi::CStr> {
+            // SAFETY: the struct is live behind `&self`; its strings live in its pool.
+            unsafe { $crate::httpd::text::from_ptr((*self.as_ptr()).$name as *const _) }
+        }
+    };
+    ($name:ident : int) => {
+        #[doc = concat!("The field `", stringify!($name), "`.")]
+        #[inline]
+        #[allow(clippy::unnecessary_cast, reason = "C types differ between platforms")]
+        pub fn $name(&self) -> i64 {
+            // SAFETY: the struct is live behind `&self`.
+            unsafe { (*self.as_ptr()).$name as i64 }
+        }
+    };
+}
+pub(super) use {field, fields, opaque};

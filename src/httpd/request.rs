@@ -2,8 +2,7 @@
 
 use std::ffi::{c_char, c_int, c_void, CStr};
 
-use super::opaque::opaque;
-use super::server::fields;
+use super::opaque::{fields, opaque};
 use super::{array, CText, Conn, Finfo, Pool, Server, Table};
 use crate::ffi;
 
@@ -221,7 +220,7 @@ impl Request {
         // SAFETY: the record is part of the request; its strings live in the pool.
         unsafe {
             let uri = std::ptr::addr_of!((*self.as_ptr()).parsed_uri);
-            let text = |p: *mut c_char| super::server::text(p);
+            let text = |p: *mut c_char| super::text::from_ptr(p);
             ParsedUri {
                 texts: [
                     text((*uri).scheme),
@@ -320,13 +319,13 @@ impl Request {
     /// `AuthName` in scope.
     pub fn auth_name(&self) -> Option<&CStr> {
         // SAFETY: live; the text lives in the configuration.
-        unsafe { super::server::text(ffi::ap_auth_name(self.as_ptr())) }
+        unsafe { super::text::from_ptr(ffi::ap_auth_name(self.as_ptr())) }
     }
 
     /// `AuthType` in scope.
     pub fn auth_type(&self) -> Option<&CStr> {
         // SAFETY: as above.
-        unsafe { super::server::text(ffi::ap_auth_type(self.as_ptr())) }
+        unsafe { super::text::from_ptr(ffi::ap_auth_type(self.as_ptr())) }
     }
 
     /// `ap_note_basic_auth_failure`: the challenge that goes with a 401.
@@ -343,7 +342,7 @@ impl Request {
             if ffi::ap_get_basic_auth_pw(self.as_ptr(), &mut password) != 0 {
                 return None;
             }
-            super::server::text(password)
+            super::text::from_ptr(password)
         }
     }
 
@@ -362,7 +361,7 @@ impl Request {
     /// `ap_document_root`.
     pub fn document_root(&self) -> Option<&CStr> {
         // SAFETY: live; the text lives in the configuration.
-        unsafe { super::server::text(ffi::ap_document_root(self.as_ptr())) }
+        unsafe { super::text::from_ptr(ffi::ap_document_root(self.as_ptr())) }
     }
 
     /// `ap_get_remote_host`, which may ask the name server: the host, and whether it is an address.
@@ -373,7 +372,7 @@ impl Request {
             let conn = (*self.as_ptr()).connection;
             let config = (*self.as_ptr()).per_dir_config;
             let host = ffi::ap_get_remote_host(conn, config as *mut c_void, kind, &mut is_ip);
-            (super::server::text(host), is_ip != 0)
+            (super::text::from_ptr(host), is_ip != 0)
         }
     }
 

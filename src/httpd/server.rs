@@ -2,7 +2,8 @@
 
 use std::ffi::{c_void, CStr};
 
-use super::opaque::opaque;
+use super::opaque::{fields, opaque};
+use super::text::from_ptr;
 use super::{array, Pool};
 use crate::ffi;
 
@@ -13,46 +14,6 @@ opaque! {
     /// A server of the running configuration.
     Server(ffi::server_rec)
 }
-
-/// Text from a C pointer that may be null.
-///
-/// # Safety
-/// `raw` is null or a C string that lives for `'a`.
-#[inline(always)]
-pub(super) unsafe fn text<'a>(raw: *const std::ffi::c_char) -> Option<&'a CStr> {
-    if raw.is_null() {
-        return None;
-    }
-    // SAFETY: the caller's promise.
-    Some(unsafe { CStr::from_ptr(raw) })
-}
-
-/// Reads fields of a C struct behind an opaque reference.
-macro_rules! fields {
-    ($( $name:ident : $kind:tt ),* $(,)?) => {
-        $( $crate::httpd::server::field!($name : $kind); )*
-    };
-}
-macro_rules! field {
-    ($name:ident : text) => {
-        #[doc = concat!("The field `", stringify!($name), "`, `None` where it is null.")]
-        #[inline]
-        pub fn $name(&self) -> Option<&std::ffi::CStr> {
-            // SAFETY: the struct is live behind `&self`; its strings live in its pool.
-            unsafe { $crate::httpd::server::text((*self.as_ptr()).$name as *const _) }
-        }
-    };
-    ($name:ident : int) => {
-        #[doc = concat!("The field `", stringify!($name), "`.")]
-        #[inline]
-        #[allow(clippy::unnecessary_cast, reason = "C types differ between platforms")]
-        pub fn $name(&self) -> i64 {
-            // SAFETY: the struct is live behind `&self`.
-            unsafe { (*self.as_ptr()).$name as i64 }
-        }
-    };
-}
-pub(super) use {field, fields};
 
 impl Server {
     fields! {
@@ -126,5 +87,5 @@ impl Server {
 /// ServerRoot.
 pub fn root() -> &'static CStr {
     // SAFETY: httpd sets it before it reads the configuration, and keeps it.
-    unsafe { text(ffi::ap_server_root) }.unwrap_or_default()
+    unsafe { from_ptr(ffi::ap_server_root) }.unwrap_or_default()
 }

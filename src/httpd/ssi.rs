@@ -4,7 +4,7 @@ use std::ffi::{c_char, CStr};
 
 use super::brigade::Brigade;
 use super::opaque::opaque;
-use super::ssl::optional;
+use super::optional::optional;
 use crate::ffi;
 
 opaque! {
@@ -68,14 +68,14 @@ impl Include {
                 &mut value,
                 ffi::SSI_VALUE_DECODED as i32,
             );
-            super::server::text(tag).map(|tag| (tag, super::server::text(value)))
+            super::text::from_ptr(tag).map(|tag| (tag, super::text::from_ptr(value)))
         }
     }
 
     /// Puts mod_include's error text into the page.
     pub fn write_error(&self, brigade: &Brigade) {
         // SAFETY: live; the text lives in mod_include's configuration.
-        if let Some(text) = unsafe { super::server::text((*self.as_ptr()).error_str) } {
+        if let Some(text) = unsafe { super::text::from_ptr((*self.as_ptr()).error_str) } {
             brigade.write(text.to_bytes());
         }
     }

@@ -2,14 +2,9 @@
 
 use std::ffi::{c_char, c_int, CStr};
 
+use super::optional::optional;
 use super::{Conn, Request};
 use crate::ffi;
-
-/// An optional function of another module, `None` where that is not loaded.
-pub fn optional(name: &CStr) -> ffi::apr_opt_fn_t {
-    // SAFETY: looks a name up in APR's table.
-    unsafe { ffi::apr_dynamic_fn_retrieve(name.as_ptr()) }
-}
 
 /// Whether the connection is encrypted.
 pub fn is_https(c: &Conn) -> bool {
@@ -44,6 +39,6 @@ pub fn var_lookup<'a>(r: &'a Request, name: &CStr) -> Option<&'a CStr> {
             r.as_ptr(),
             name.as_ptr() as *mut c_char,
         );
-        super::server::text(value)
+        super::text::from_ptr(value)
     }
 }

@@ -44,7 +44,7 @@ impl Table {
             // SAFETY: keys are C strings in the table's pool.
             key: unsafe { CStr::from_ptr(entry.key) },
             // SAFETY: likewise the value, where it is not null.
-            value: unsafe { super::server::text(entry.val) },
+            value: unsafe { super::text::from_ptr(entry.val) },
         })
     }
 
@@ -85,7 +85,7 @@ impl Table {
     #[inline]
     pub fn get<'k>(&self, key: impl Into<CText<'k>>) -> Option<&CStr> {
         // SAFETY: null or a value in the table's pool.
-        unsafe { super::server::text(self.first(key.into())) }
+        unsafe { super::text::from_ptr(self.first(key.into())) }
     }
 
     /// Whether the key has a value; one that is null counts as absent.
@@ -126,7 +126,7 @@ impl Table {
             // SAFETY: keys are C strings in the table's pool.
             .filter(move |entry| unsafe { CText::from_raw(entry.key) }.eq_ignore_case(key))
             // SAFETY: likewise the values.
-            .map(|entry| unsafe { super::server::text(entry.val) })
+            .map(|entry| unsafe { super::text::from_ptr(entry.val) })
     }
 
     /// Removes the last entry only, whatever others its key has.

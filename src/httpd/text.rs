@@ -89,6 +89,19 @@ impl<'a> From<&'a CString> for CText<'a> {
     }
 }
 
+/// The string that a C pointer leads to; `None` where it is null.
+///
+/// # Safety
+/// `raw` is null or a C string that lives for `'a`.
+#[inline(always)]
+pub(super) unsafe fn from_ptr<'a>(raw: *const std::ffi::c_char) -> Option<&'a CStr> {
+    if raw.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    Some(unsafe { CStr::from_ptr(raw) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::CText;

@@ -132,7 +132,7 @@ fn create(provider: &Provider, arguments: &CStr, pool: &Pool) -> Result<Instance
     let refused: *const c_char =
         unsafe { create(&mut instance, argument, pool.as_ptr(), pool.as_ptr()) };
     // SAFETY: as above.
-    match unsafe { super::server::text(refused) } {
+    match unsafe { super::text::from_ptr(refused) } {
         None => Ok(instance),
         Some(text) => Err(text.to_string_lossy().into_owned()),
     }
