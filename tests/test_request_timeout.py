@@ -192,7 +192,8 @@ SITE = Site(
         "choose.py": CHOOSE,
         "psp/page.psp": "<%\nwhile True:\n    pass\n%>",
         "publish/index.py": "def page(req):\n    while True:\n        pass\n",
-        "ht/.htaccess": "SetHandler mod_python\nPythonHandler choose\nPythonRequestTimeout 0.2 60\n",
+        "ht/.htaccess": "SetHandler mod_python\nPythonHandler choose\n"
+        "PythonRequestTimeout 0.2 60\n",
         "ht/off/.htaccess": "PythonRequestTimeout 0\n",
         "listing/one.txt": "",
         "ht/loop": "",
