@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::OnceLock;
 
+use super::status::process;
 use crate::config::ServerConfig;
 use crate::httpd::{log, recycle, Request};
 use crate::interpreter::alarm;
@@ -67,15 +68,11 @@ fn end(why: &str) {
 }
 
 /// The memory this process occupies, in bytes; `None` where /proc does not tell.
-pub fn resident() -> Option<u64> {
+fn resident() -> Option<u64> {
     let file = STATM.get_or_init(|| File::open("/proc/self/statm").ok());
     let mut bytes = [0u8; 64];
     let length = file.as_ref()?.read_at(&mut bytes, 0).ok()?;
-    let text = std::str::from_utf8(&bytes[..length]).ok()?;
-    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
-    // SAFETY: a plain question.
-    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    pages.checked_mul(u64::try_from(page).ok()?)
+    process::resident(std::str::from_utf8(&bytes[..length]).ok()?)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ pub mod counting;
 mod html;
 mod json;
 pub mod page;
-mod process;
+pub mod process;
 mod prometheus;
 mod report;
 mod stacks;

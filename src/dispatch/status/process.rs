@@ -41,8 +41,12 @@ pub fn is_alive(pid: u64, start: u64) -> bool {
 
 /// Resident memory of a process, in bytes.
 pub fn memory(pid: u64) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    resident(&std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?)
+}
+
+/// Resident memory in bytes, as a process's `statm` tells it.
+pub fn resident(statm: &str) -> Option<u64> {
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     // SAFETY: a plain question.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     pages.checked_mul(u64::try_from(page).ok()?)
