@@ -10,7 +10,7 @@ use std::ffi::{c_void, CStr};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::error::{log_request, report, Report};
+use super::error::{log_request, log_traceback, report, Report};
 use super::interpreter_for::interpreter_for;
 use super::resolve::{resolve, split, Wanted};
 use super::{callback, timeout};
@@ -119,7 +119,10 @@ impl Function<'_> {
                     state.let_go(interpreter, object);
                     result
                 });
-                result.ok().flatten()
+                result.unwrap_or_else(|error| {
+                    log_traceback(py, r, &error);
+                    None
+                })
             })
         })
     }

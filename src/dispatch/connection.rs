@@ -58,7 +58,12 @@ pub fn run(c: &Conn) -> Status {
             })
         });
         state.gate.during(py, || log_stream::end_of_connection(py));
-        result.unwrap_or(Status::INTERNAL_SERVER_ERROR)
+        result.unwrap_or_else(|error| {
+            for line in callback::format_traceback(py, &error) {
+                log::conn(c, log::Level::Err as i32, line.as_bytes());
+            }
+            Status::INTERNAL_SERVER_ERROR
+        })
     })
 }
 

@@ -92,6 +92,14 @@ pub fn report(py: Python<'_>, report: &Report<'_, '_>, error: PyErr) -> Status {
     }
 }
 
+/// Logs a traceback for a request, where nobody else gets to report it: there was no memory for `req`, say.
+#[cold]
+pub fn log_traceback(py: Python<'_>, r: &Request, error: &PyErr) {
+    for line in callback::format_traceback(py, error) {
+        log_request(r, &line);
+    }
+}
+
 /// Logs an ERR line for a request.
 pub fn log_request(r: &Request, message: &str) {
     log::request(r, log::Level::Err as i32, message.as_bytes());

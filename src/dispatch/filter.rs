@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
-use super::error::{log_request, report, server_return, Report, Returned};
+use super::error::{log_request, log_traceback, report, server_return, Report, Returned};
 use super::interpreter_for::interpreter_for;
 use super::resolve::{resolve, Wanted};
 use super::{callback, child, timeout};
@@ -305,9 +305,7 @@ impl<'a> Run<'a> {
         let filter = match object {
             Ok(filter) => filter,
             Err(error) => {
-                callback::format_traceback(py, &error)
-                    .iter()
-                    .for_each(|line| log_request(self.r, line));
+                log_traceback(py, self.r, &error);
                 return Outcome::Failed(INTERNAL_SERVER_ERROR);
             }
         };
@@ -393,9 +391,7 @@ impl<'a> Run<'a> {
                 Ok(status) if (400..600).contains(&status) => return Err(Outcome::Failed(status)),
                 Ok(_) => return Err(Outcome::Failed(INTERNAL_SERVER_ERROR)),
                 Err(error) => {
-                    callback::format_traceback(py, &error)
-                        .iter()
-                        .for_each(|line| log_request(self.r, line));
+                    log_traceback(py, self.r, &error);
                     return Err(Outcome::Failed(INTERNAL_SERVER_ERROR));
                 }
             }

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use pyo3::prelude::*;
 
-use super::error::{log_request, report, Report};
+use super::error::{log_request, log_traceback, report, Report};
 use super::interpreter_for::interpreter_for;
 use super::{callback, timeout};
 use crate::_apache::filterobject::{Call, FilterObject, Kind};
@@ -125,7 +125,12 @@ fn execute(
                     filter.get().end(py);
                     done
                 }
-                _ => false,
+                (Err(error), _) => {
+                    log_traceback(py, r, &error);
+                    false
+                }
+                // Logged already.
+                (_, None) => false,
             }
         })
     })
