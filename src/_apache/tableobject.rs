@@ -526,7 +526,10 @@ impl TableObject {
         })?;
         copy.with(py, |table| {
             for (key, value) in &entries {
-                table.add(key.as_c_str(), value.as_deref().unwrap_or_default());
+                match value {
+                    Some(value) => table.add(key.as_c_str(), value.as_c_str()),
+                    None => table.add_null(key.as_c_str()),
+                }
             }
         })?;
         Ok(copy)

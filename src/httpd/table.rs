@@ -166,6 +166,12 @@ impl Table {
         unsafe { ffi::apr_table_add(self.as_ptr(), key.into().as_ptr(), value.into().as_ptr()) }
     }
 
+    /// Appends an entry whose value is null, as httpd's own tables have.
+    pub fn add_null<'k>(&self, key: impl Into<CText<'k>>) {
+        // SAFETY: APR copies the key, and keeps null as it is.
+        unsafe { ffi::apr_table_add(self.as_ptr(), key.into().as_ptr(), std::ptr::null()) }
+    }
+
     /// Removes all entries of a key.
     #[inline]
     pub fn unset<'k>(&self, key: impl Into<CText<'k>>) {

@@ -497,3 +497,38 @@ transcript(
     False
     """,
 )
+
+transcript(
+    "table-null-values",
+    "objects.md 3.1.2: in a Location SCRIPT_FILENAME is there without a value, in copies too",
+    """
+    >>> req.add_cgi_vars()
+    >>> env = req.subprocess_env
+    >>> copy = env.copy()
+    >>> env['SCRIPT_FILENAME'] is None, copy['SCRIPT_FILENAME'] is None
+    (True, True)
+    >>> copy.get('SCRIPT_FILENAME', 'absent'), 'SCRIPT_FILENAME' in copy
+    ('absent', False)
+    >>> copy == env, len(copy) == len(env)
+    (True, True)
+    >>> [key for key, value in copy.items() if value is None]
+    ['SCRIPT_FILENAME']
+    >>> apache.build_cgi_env(req)['SCRIPT_FILENAME'] is None
+    True
+    >>> apache.table(env)['SCRIPT_FILENAME']
+    'None'
+    >>> copy['SCRIPT_FILENAME'] = 'x'
+    >>> copy['SCRIPT_FILENAME']
+    'x'
+    >>> env.setdefault('SCRIPT_FILENAME')
+    ''
+    """,
+    conf="",
+    sections="""
+    <Location @url@>
+        SetHandler mod_python
+        PythonHandler @mod@
+        PythonPath "['@dir@'] + sys.path"
+    </Location>
+    """,
+)
