@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from pyhttpd import Site, client
+from pyhttpd import Connection, Site, client
 
 pytestmark = pytest.mark.every_python
 
@@ -335,3 +335,52 @@ def test_a_module_that_refuses_the_interpreter(where, make_server, watch):
             else:
                 assert "Error importing numpy" in text
                 assert "MP0106" not in text
+
+
+REBINDS = """
+    from mod_python import apache
+
+    counter = 0
+
+    def handler(req):
+        global handler
+        answer(req, "first")
+        if req.args == "rebind":
+            handler = second
+        elif req.args == "count":
+            # Changes the module, and not the handler.
+            global counter
+            counter += 1
+        return apache.OK
+
+    def second(req):
+        global handler
+        answer(req, "second")
+        if req.args == "delete":
+            del handler
+        return apache.OK
+
+    def answer(req, name):
+        req.write("%s %d" % (name, counter))
+"""
+
+
+def test_a_program_that_rebinds_its_handler(make_server, watch):
+    """The object is looked up in the module for each request, however often it was the same."""
+    site = Site(conf=directory("rebinds", "rebinds"), files={"rebinds/rebinds.py": REBINDS})
+    with make_server(site) as server:
+        log = watch(server)
+        with Connection(server.port) as connection:
+
+            def ask(args=""):
+                return connection.request(f"/rebinds/x?{args}")
+
+            for number in range(3):
+                assert ask().text == f"first {number}"
+                assert ask("count").text == f"first {number}"
+            assert ask("rebind").text == "first 3"
+            for _ in range(3):
+                assert ask().text == "second 3"
+            assert ask("delete").text == "second 3"
+            log.expect("contains no 'handler'")
+            assert ask().status == 500

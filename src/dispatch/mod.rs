@@ -10,6 +10,7 @@ pub mod filter;
 pub mod guest;
 pub mod include;
 pub mod interpreter_for;
+mod known_item;
 pub mod limits;
 pub mod monitor;
 pub mod request;

@@ -13,6 +13,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyType};
 
+use super::known_item::KnownItem;
 use super::{callback, timeout};
 use crate::_apache::{importing, text};
 use crate::interpreter::{GilCell, Interpreter};
@@ -43,14 +44,13 @@ pub struct Wanted<'a> {
 /// A handler's module and the way to its object.
 struct Resolved {
     module: Py<PyAny>,
-    /// The module's contents. Not always its `__dict__`: while a module is executed again, requests go
-    /// on with the contents of before.
-    dict: Py<PyDict>,
-    /// Its key in `sys.modules`, and that dict.
-    key: Py<PyString>,
-    modules: Py<PyDict>,
-    /// The object's name, in parts where it is dotted.
-    names: Vec<Py<PyString>>,
+    /// Where it stands in `sys.modules`.
+    in_modules: KnownItem,
+    /// The object's name, its first part where it is dotted, in the module's contents. Those are not always
+    /// its `__dict__`: while a module is executed again, requests go on with the contents of before.
+    object: KnownItem,
+    /// The name's further parts.
+    further: Vec<Py<PyString>>,
     /// The directory that has to be in this `sys.path`.
     directory: Option<(Py<PyString>, Py<PyList>)>,
     python_path: Option<CString>,
@@ -203,15 +203,8 @@ impl Resolved {
             }
         }
         // Somebody may have put another module in its place, or taken it out.
-        // SAFETY: a dict and a str; the result is borrowed and only compared.
-        let current =
-            unsafe { ffi::PyDict_GetItemWithError(self.modules.as_ptr(), self.key.as_ptr()) };
-        if current != self.module.as_ptr() {
-            return if current.is_null() && PyErr::occurred(py) {
-                Err(PyErr::fetch(py))
-            } else {
-                Ok(false)
-            };
+        if self.in_modules.get(py)? != self.module.as_ptr() {
+            return Ok(false);
         }
         if wanted.auto_reload && wanted.now - self.checked.load(Ordering::Relaxed) > RELOAD_INTERVAL
         {
@@ -229,26 +222,53 @@ impl Resolved {
         wanted: &Wanted<'_>,
         argument: &Bound<'py, PyAny>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let [name] = self.names.as_slice() else {
-            return walk(
-                self.module.bind(py),
-                self.dict.bind(py),
-                &self.names,
-                wanted.silent,
-                argument,
-            );
-        };
-        // SAFETY: a dict and a str; the borrowed result is taken into a reference at once.
-        let found = unsafe {
-            let raw = ffi::PyDict_GetItemWithError(self.dict.as_ptr(), name.as_ptr());
-            Bound::from_borrowed_ptr_or_opt(py, raw)
-        };
-        match found {
-            Some(object) => Ok(Some(object)),
-            None if PyErr::occurred(py) => Err(PyErr::fetch(py)),
-            None if wanted.silent => Ok(None),
-            None => Err(missing(self.module.bind(py), name.bind(py))),
+        if !self.further.is_empty() {
+            return self.walk(py, wanted, argument);
         }
+        let found = self.object.get(py)?;
+        // SAFETY: null or borrowed from the dict, and taken into a reference at once.
+        match unsafe { Bound::from_borrowed_ptr_or_opt(py, found) } {
+            Some(object) => Ok(Some(object)),
+            None if wanted.silent => Ok(None),
+            None => Err(missing(self.module.bind(py), self.object.key(py))),
+        }
+    }
+
+    /// A dotted object: classes on the way are instantiated with the argument. (phases.md 2.3 rule 5)
+    ///
+    /// The first name is looked up in the contents, then in the module as Python does it.
+    fn walk<'py>(
+        &self,
+        py: Python<'py>,
+        wanted: &Wanted<'_>,
+        argument: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let module = self.module.bind(py);
+        let mut object = module.clone();
+        let first = self.object.key(py);
+        let further = self.further.iter().map(|name| name.bind(py));
+        for (position, name) in std::iter::once(first).chain(further).enumerate() {
+            let mut parent = object;
+            let known = match position {
+                0 => self.object.dict(py).get_item(name)?,
+                _ => None,
+            };
+            let found = known.map_or_else(|| parent.getattr_opt(name), |known| Ok(Some(known)))?;
+            let found = match found {
+                Some(found) => found,
+                None if wanted.silent => return Ok(None),
+                None if position == 0 => return Err(missing(module, name)),
+                // Python's own words.
+                None => parent.getattr(name)?,
+            };
+            object = if parent.is_instance_of::<PyType>() {
+                parent = parent.call1((argument,))?;
+                parent.getattr(name)?
+            } else {
+                found
+            };
+        }
+        Ok(Some(object))
     }
 }
 
@@ -265,43 +285,6 @@ fn missing(module: &Bound<'_, PyAny>, name: &Bound<'_, PyString>) -> PyErr {
         "module '{file}' contains no '{}'",
         name.to_string_lossy()
     ))
-}
-
-/// A dotted object: classes on the way are instantiated with the argument. (phases.md 2.3 rule 5)
-///
-/// The first name is looked up in `contents`, then in the module as Python does it.
-fn walk<'py>(
-    module: &Bound<'py, PyAny>,
-    contents: &Bound<'py, PyDict>,
-    names: &[Py<PyString>],
-    silent: bool,
-    argument: &Bound<'py, PyAny>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let py = module.py();
-    let mut object = module.clone();
-    for (position, name) in names.iter().enumerate() {
-        let name = name.bind(py);
-        let mut parent = object;
-        let known = match position {
-            0 => contents.get_item(name)?,
-            _ => None,
-        };
-        let found = known.map_or_else(|| parent.getattr_opt(name), |known| Ok(Some(known)))?;
-        let found = match found {
-            Some(found) => found,
-            None if silent => return Ok(None),
-            None if position == 0 => return Err(missing(module, name)),
-            // Python's own words.
-            None => parent.getattr(name)?,
-        };
-        object = if parent.is_instance_of::<PyType>() {
-            parent = parent.call1((argument,))?;
-            parent.getattr(name)?
-        } else {
-            found
-        };
-    }
-    Ok(Some(object))
 }
 
 /// What `_importer.load` returns.
@@ -366,14 +349,17 @@ fn load(
                 .unbind()
         }
     };
+    let modules = before.cast_into::<PyDict>()?;
+    let mut names = object
+        .split(|byte| *byte == b'.')
+        .map(|part| intern(text::decode(py, part)));
+    let first = names
+        .next()
+        .expect("BUG: splitting gives at least one part");
     let resolved = Arc::new(Resolved {
-        dict: dict.unbind(),
-        key: intern(key),
-        modules: before.cast_into::<PyDict>()?.unbind(),
-        names: object
-            .split(|byte| *byte == b'.')
-            .map(|part| intern(text::decode(py, part)))
-            .collect(),
+        in_modules: KnownItem::new(modules.unbind(), intern(key)),
+        object: KnownItem::new(dict.unbind(), first),
+        further: names.collect(),
         directory,
         python_path: wanted.python_path.map(CStr::to_owned),
         stamp: Stamp {
