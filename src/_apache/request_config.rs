@@ -1,5 +1,6 @@
 //! Per-connection and per-request state: leases, the Python object, what handlers added on the way.
 
+use std::cell::Cell;
 use std::ffi::{c_void, CStr, CString};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -34,6 +35,9 @@ pub struct ConnState {
     pub read_ahead: GilCell<Vec<u8>>,
     /// The last request that took a lock of its own.
     pub lock_owner: GilCell<Weak<RequestState>>,
+    /// The emptied state of a request that is gone, for the next one. It is httpd's thread that looks, or
+    /// one that may allocate from the connection's pools instead.
+    spare: Cell<Option<Arc<RequestState>>>,
 }
 
 /// Kinds of what a thread entered Python for.
@@ -71,6 +75,7 @@ impl ConnState {
             conn: GilCell::new(conn),
             read_ahead: GilCell::new(Vec::new()),
             lock_owner: GilCell::new(Weak::new()),
+            spare: Cell::new(None),
         }
     }
 
@@ -117,6 +122,8 @@ extern "C" fn conn_over(data: *mut c_void) -> CleanupStatus {
     guard("connection cleanup", (), || {
         // SAFETY: `make` registered its own box; a cleanup runs once.
         let state = unsafe { *Box::from_raw(data as *mut Arc<ConnState>) };
+        // It refers to the connection.
+        drop(state.spare.take());
         // Nobody else leases it: no need to enter Python.
         if Arc::strong_count(&state) > 1 {
             if let Some(main) = interpreter::registry::main() {
@@ -270,11 +277,11 @@ impl RequestState {
     }
 
     #[inline(always)]
-    fn new(conn: Arc<ConnState>, rec: *mut RawRequest, main: *mut RawRequest) -> Self {
+    fn new(conn: Arc<ConnState>) -> Self {
         Self {
             conn,
-            rec: GilCell::new(rec),
-            main,
+            rec: GilCell::new(std::ptr::null_mut()),
+            main: std::ptr::null_mut(),
             object: GilCell::new(None),
             phase: GilCell::new(None),
             extension: GilCell::new(Extension::new()),
@@ -294,13 +301,29 @@ impl RequestState {
         }
     }
 
+    /// Puts the state of a request that is gone aside for the connection's next one, without anything of it.
+    fn put_aside(mut this: Arc<Self>) {
+        // Neither a reference nor a weak one is left.
+        let Some(state) = Arc::get_mut(&mut this) else {
+            return;
+        };
+        // SAFETY: what is read is written anew at once; dropping the rest in between frees memory, at most.
+        unsafe {
+            let Self { conn, .. } = std::ptr::read(state);
+            std::ptr::write(state, Self::new(conn));
+        }
+        let conn: *const ConnState = &*this.conn;
+        // SAFETY: it has a reference, as the state that moves into it does.
+        unsafe { (*conn).spare.set(Some(this)) };
+    }
+
     /// That of no request: every use of it says that the request is over.
     #[cold]
     pub fn of_none() -> &'static Arc<RequestState> {
         static NONE: OnceLock<Arc<RequestState>> = OnceLock::new();
         NONE.get_or_init(|| {
             let conn = Arc::new(ConnState::new(std::ptr::null_mut()));
-            Arc::new(Self::new(conn, std::ptr::null_mut(), std::ptr::null_mut()))
+            Arc::new(Self::new(conn))
         })
     }
 
@@ -310,11 +333,14 @@ impl RequestState {
             // Before this one: what is registered last is cleaned up first.
             Self::of(main);
         }
-        let state = Arc::new(Self::new(
-            ConnState::of(r.connection()).clone(),
-            r.as_ptr(),
-            main.map_or(std::ptr::null_mut(), Request::as_ptr),
-        ));
+        let conn = ConnState::of(r.connection());
+        let mut state = conn
+            .spare
+            .take()
+            .unwrap_or_else(|| Arc::new(Self::new(conn.clone())));
+        let new = Arc::get_mut(&mut state).expect("BUG: somebody has the state of no request");
+        new.rec = GilCell::new(r.as_ptr());
+        new.main = main.map_or(std::ptr::null_mut(), Request::as_ptr);
         let slot: &Arc<RequestState> = r.pool().alloc_arc(state);
         r.set_module_config(std::ptr::from_ref(slot) as *mut c_void);
         let data = std::ptr::from_ref(slot) as *mut c_void;
@@ -606,6 +632,7 @@ extern "C" fn request_gone(data: *mut c_void) -> CleanupStatus {
         if Arc::strong_count(&state) > 1 || unsafe { state.has_left() } {
             state.enter(|py| state.end(py));
         }
+        RequestState::put_aside(state);
     });
     0
 }
@@ -684,7 +711,8 @@ impl RequestState {
     pub fn let_go(&self, interpreter: &Interpreter, object: Bound<'_, RequestObject>) {
         // Two references: this one and ours.
         if refcount(&object) == 2 && !RequestObject::is_needed(&object) {
-            drop(self.object.take(object.py()));
+            let py = object.py();
+            drop(self.object.take(py).map(|object| object.into_bound(py)));
             spare_request::put(interpreter, object);
         }
     }

@@ -75,39 +75,56 @@ impl RequestObject {
         }
     }
 
-    /// Makes it another request's.
+    /// Makes it another request's, or none's; gives back whose it was.
     #[inline]
-    pub fn lend(&self, py: Python<'_>, state: Arc<RequestState>) {
-        drop(self.state.replace(py, Some(state)));
+    pub fn lend(
+        &self,
+        py: Python<'_>,
+        state: Option<Arc<RequestState>>,
+    ) -> Option<Arc<RequestState>> {
+        self.state.replace(py, state)
     }
 
-    /// Takes out what belongs to the request, for the caller to drop.
+    /// Whether it is no request's.
     #[inline]
-    pub fn give_back(&self, py: Python<'_>) -> impl Sized {
+    pub fn is_idle(&self, py: Python<'_>) -> bool {
+        // SAFETY: looking runs no Python.
+        unsafe { self.state.with(py, |state| state.is_none()) }
+    }
+
+    /// Whether objects were made for its attributes, which belong to the request.
+    #[inline]
+    pub fn has_made_any(&self, py: Python<'_>) -> bool {
+        // SAFETY: looking runs no Python.
+        unsafe {
+            self.tables
+                .with(py, |tables| tables.iter().any(Option::is_some))
+                || self.connection.with(py, |connection| connection.is_some())
+                || self.has_made_changeable(py)
+        }
+    }
+
+    /// Whether among them are some that programs change: a new `req` must not lose that.
+    #[inline]
+    fn has_made_changeable(&self, py: Python<'_>) -> bool {
+        // SAFETY: as above.
+        unsafe {
+            self.server.with(py, |server| server.is_some())
+                || self.options.with(py, |table| table.is_some())
+                || self.config.with(py, |table| table.is_some())
+        }
+    }
+
+    /// Takes them out, for the caller to drop.
+    #[cold]
+    pub fn take_made(&self, py: Python<'_>) -> impl Sized {
         (
             self.tables.replace(py, [const { None }; Which::COUNT]),
             self.connection.take(py),
             self.server.take(py),
             self.config.take(py),
             self.options.take(py),
-            self.state.take(py),
         )
-    }
-
-    /// Whether it has nothing of a request.
-    #[inline]
-    pub fn is_blank(&self, py: Python<'_>) -> bool {
-        // SAFETY: looking runs no Python.
-        unsafe {
-            self.state.with(py, |state| state.is_none())
-                && self
-                    .tables
-                    .with(py, |tables| tables.iter().all(Option::is_none))
-                && self.connection.with(py, |connection| connection.is_none())
-                && self.server.with(py, |server| server.is_none())
-                && self.config.with(py, |config| config.is_none())
-                && self.options.with(py, |options| options.is_none())
-        }
     }
 
     #[inline]
@@ -118,15 +135,7 @@ impl RequestObject {
     /// Whether the object carries something that a new one would not: attributes, changed options.
     #[inline]
     pub fn is_needed(this: &Bound<'_, Self>) -> bool {
-        let py = this.py();
-        let has_attributes = instance_dict::is_used(this);
-        // SAFETY: looking runs no Python.
-        has_attributes
-            || unsafe {
-                this.get().server.with(py, |server| server.is_some())
-                    || this.get().options.with(py, |table| table.is_some())
-                    || this.get().config.with(py, |table| table.is_some())
-            }
+        instance_dict::is_used(this) || this.get().has_made_changeable(this.py())
     }
 
     /// What `get_options()` returned, if it was called.
@@ -150,12 +159,7 @@ impl RequestObject {
         if let Some(dict) = instance_dict::of(this) {
             dict.clear();
         }
-        let object = this.get();
-        drop(object.tables.replace(py, [const { None }; Which::COUNT]));
-        drop(object.connection.take(py));
-        drop(object.server.take(py));
-        drop(object.config.take(py));
-        drop(object.options.take(py));
+        drop(this.get().take_made(py));
     }
 
     fn table<'py>(&self, py: Python<'py>, which: Which) -> PyResult<Bound<'py, TableObject>> {

@@ -24,10 +24,11 @@ pub fn take<'py>(
     // SAFETY: nothing but `put` fills the slot.
     let object = unsafe { spare.cast_into_unchecked::<RequestObject>() };
     // The collector shows programs every object there is, so one may have used it meanwhile.
-    if !is_blank(&object) || !object.get().is_blank(py) {
+    let req = object.get();
+    if !is_unnoticed(&object) || !req.is_idle(py) || req.has_made_any(py) {
         return None;
     }
-    object.get().lend(py, state.clone());
+    req.lend(py, Some(state.clone()));
     Some(object)
 }
 
@@ -36,11 +37,13 @@ pub fn take<'py>(
 #[inline]
 pub fn put(interpreter: &Interpreter, object: Bound<'_, RequestObject>) {
     let py = object.py();
-    if !is_blank(&object) {
+    if !is_unnoticed(&object) {
         return;
     }
+    let req = object.get();
     // Dropped last: destructors may run Python.
-    let _left = object.get().give_back(py);
+    let _made = req.has_made_any(py).then(|| req.take_made(py));
+    let _state = req.lend(py, None);
     // SAFETY: looking and moving run no Python; what is not moved is dropped outside.
     let _one_too_many = unsafe {
         interpreter.spare.with(py, |spare| match spare {
@@ -55,7 +58,7 @@ pub fn put(interpreter: &Interpreter, object: Bound<'_, RequestObject>) {
 
 /// Whether the caller's reference is the only one, and nothing was set on the object.
 #[inline]
-fn is_blank(object: &Bound<'_, RequestObject>) -> bool {
+fn is_unnoticed(object: &Bound<'_, RequestObject>) -> bool {
     // SAFETY: a live object under the GIL, of a type that pyo3 made with a list of weak references.
     unsafe {
         let raw = object.as_ptr();
