@@ -1,4 +1,4 @@
-//! What httpd hands to a directive function, and what such a function does with handler lists.
+//! How httpd calls a directive's function, what it hands over, and what such a function does with it.
 
 use std::ffi::{c_char, c_void, CStr};
 use std::ptr::null;
@@ -8,7 +8,7 @@ use super::argument::Parsed;
 use super::hlist::{self, Entry, Suffixed};
 use super::phase::Phase;
 use super::section::{place, Place};
-use super::{DirConfig, ServerConfig};
+use super::{DirConfig, ServerConfig, Settings};
 use crate::ffi;
 use crate::httpd::guard::guard;
 use crate::httpd::Pool;
@@ -78,6 +78,19 @@ impl<'p> Cmd<'p> {
     pub fn place(&self) -> Result<Place<'p>, String> {
         // SAFETY: `raw` is what httpd gave us, for the length of this call.
         unsafe { place(self.raw, self.pool) }
+    }
+
+    /// Sets a directive with one value in the scope and, outside sections, in the server's record too.
+    pub fn set<T: Copy>(
+        &mut self,
+        field: for<'a> fn(&'a mut Settings<'p>) -> &'a mut Option<T>,
+        value: T,
+    ) -> Result<(), String> {
+        *field(&mut self.dir.settings) = Some(value);
+        if self.at_server_level {
+            *field(&mut self.server().settings) = Some(value);
+        }
+        Ok(())
     }
 
     /// Refuses what concerns the whole child inside a `<VirtualHost>`.
@@ -188,17 +201,60 @@ impl<'p> Cmd<'p> {
 /// A directive's argument, empty where it is missing.
 ///
 /// # Safety
-/// A string httpd gave a directive function.
-pub(super) unsafe fn arg<'a>(raw: *const c_char) -> &'a CStr {
-    // SAFETY: httpd passes C strings, and null only for a missing optional argument.
-    unsafe {
-        if raw.is_null() {
-            c""
-        } else {
-            CStr::from_ptr(raw)
-        }
+/// A string httpd gave a directive function, or null.
+pub unsafe fn arg<'a>(raw: *const c_char) -> &'a CStr {
+    if raw.is_null() {
+        return c"";
     }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(raw) }
 }
+
+/// httpd's way to call a directive's function, `fn(&mut Cmd, ...) -> Result<(), String>`.
+macro_rules! entry {
+    ($function:path, ($($raw:ident: $type:ty),*), $($argument:expr),*) => {{
+        unsafe extern "C" fn entry(
+            cmd: *mut $crate::ffi::cmd_parms,
+            dir: *mut std::ffi::c_void,
+            $($raw: $type),*
+        ) -> *const std::ffi::c_char {
+            // SAFETY: httpd calls directive functions with valid arguments.
+            unsafe { $crate::config::cmd::Cmd::run(cmd, dir, |cmd| $function(cmd, $($argument),*)) }
+        }
+        entry
+    }};
+}
+
+/// Of a function that takes one text.
+macro_rules! text {
+    ($function:path) => {
+        $crate::config::cmd::entry!(
+            $function,
+            (one: *const std::ffi::c_char),
+            $crate::config::cmd::arg(one)
+        )
+    };
+}
+
+/// Of a function that takes two texts, of which the second is empty where it is missing.
+macro_rules! texts {
+    ($function:path) => {
+        $crate::config::cmd::entry!(
+            $function,
+            (one: *const std::ffi::c_char, two: *const std::ffi::c_char),
+            $crate::config::cmd::arg(one),
+            $crate::config::cmd::arg(two)
+        )
+    };
+}
+
+/// Of a function that takes On or Off as a bool.
+macro_rules! switch {
+    ($function:path) => {
+        $crate::config::cmd::entry!($function, (on: std::ffi::c_int), on != 0)
+    };
+}
+pub(super) use {entry, switch, text, texts};
 
 /// Makes a filter's name known to httpd.
 ///
