@@ -94,7 +94,7 @@ fn ask_for_name(py: Python<'_>) {
         .import("mod_python.apache")
         .and_then(|apache| apache.call_method0("_ask_for_name"));
     if let Err(error) = told {
-        complain("make_obcallback: could not make `interpreter` the running one's name.");
+        complain("MP0113: apache.interpreter cannot be made to follow the names of the main interpreter, and stays the first one it was used under");
         complain_traceback(py, &error);
     }
 }
