@@ -80,7 +80,7 @@ class Source:
 
     def wait_for(self, status=200, text=None):
         """Asks until this is the answer: changes are looked for once a second."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while True:
             answer = self.get()
             if answer.status == status and text in (None, answer.text):

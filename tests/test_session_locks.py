@@ -11,6 +11,8 @@ from pyhttpd import Connection, Site, client
 SITE = Site(
     conf="""
         SendBufferSize 4096
+        # A client that does not read is to be borne for as long as another one takes.
+        Timeout 120
         <Directory @root@/htdocs/s>
             SetHandler mod_python
             PythonHandler sess
@@ -195,19 +197,19 @@ def test_the_log_phase_has_the_session(get, visitor):
 
 
 @pytest.mark.parametrize("path", ["/s/x/big", "/s/logged/x/big"])
-def test_a_client_that_does_not_read(server, get, visitor, path):
+def test_a_client_that_does_not_read(server, get, visitor, log, path):
     """Where no later handler needs the session, others get it before the client has all."""
     slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.connect(("127.0.0.1", server.port))
     lines = "".join("%s: %s\r\n" % pair for pair in visitor)
     slow.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n".encode())
-    server.log.wait_for("the big handler is done")
+    log.wait_for("the big handler is done")
     answers = []
     other = threading.Thread(target=lambda: answers.append(get("/s/x/plain", headers=visitor).text))
     other.start()
     if "logged" not in path:
-        other.join(25)
+        other.join()
         assert answers == ["2"]
     # The server did not give up on the slow client in the meantime.
     received = b""
@@ -215,7 +217,7 @@ def test_a_client_that_does_not_read(server, get, visitor, path):
         received += data
     assert received.count(b"x") >= 60000
     slow.close()
-    other.join(25)
+    other.join()
     assert answers == ["2"]
 
 
@@ -255,7 +257,7 @@ def test_pairs_of_sessions(server, get):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join()
     assert statuses == [200] * 40
     assert {sid: int(get(f"/s/x/value?{sid}").text) for sid in sids} == expected
 
@@ -273,7 +275,7 @@ def test_turns(server, get, visitor):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert get("/s/x/plain", headers=visitor).text == "102"
 
 
@@ -353,7 +355,7 @@ def test_crosswise_ends_with_an_error(get, log):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(40)
+            thread.join()
         assert len(statuses) == 2
         if sorted(statuses) == [200, 500]:
             break

@@ -99,7 +99,9 @@ def test_head_and_forms(get, fetch):
     assert "mod_python test page" in fetch("/test", "POST", body=b"a=b").text
 
 
-def test_log(get, logs):
+def test_log(get, logs, server):
+    # httpd says it after its children, which may answer before, have begun.
+    server.log.wait_for("resuming normal operations")
     answer = get("/test?view_log=1")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "text/plain")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
