@@ -573,6 +573,13 @@ class Stress:
     def counts(self):
         return [int(repr(count)[6:-1]) for count in (self._answers, self._reconnects, self._left)]
 
+    def wait_for(self, count):
+        """Returns when so many answers have come, or something failed."""
+        deadline = time.monotonic() + 300
+        while self.counts()[0] < count and not self.failures:
+            assert time.monotonic() < deadline, "answers come too slowly"
+            time.sleep(0.01)
+
     def __enter__(self):
         for thread in self._threads:
             thread.start()
@@ -614,10 +621,14 @@ def test_everything_at_once(make_server, watch, request, mpm):
             for _ in range(2):
                 time.sleep(seconds / 6)
                 server.graceful()
+            began = stress.counts()[0]
             time.sleep(seconds / 6)
+            # Warm is what has served enough, however long that takes.
+            stress.wait_for(began + (5000 if threaded else 200))
             before = {pid: resident(pid) for pid in server.children()}
             answers_before = stress.counts()[0]
             time.sleep(seconds / 2)
+            stress.wait_for(answers_before + 20 * stress.clients)
             after = {pid: resident(pid) for pid in server.children()}
         answers, reconnects, left = stress.counts()
         # One of the generation before may have taken its time; a crash would be in the log.
@@ -630,7 +641,7 @@ def test_everything_at_once(make_server, watch, request, mpm):
             len(stress.failures),
             "\n".join(stress.examples()),
         )
-        assert answers > 20 * stress.clients
+        assert answers > answers_before
         # Bodies of all sizes fill the caches of freed memory that glibc keeps for each thread, some
         # 200 KiB a thread; with GLIBC_TUNABLES=glibc.malloc.tcache_count=0 nothing grows.
         # A child that came late, or under prefork saw little, is still warming up when first seen.
