@@ -45,17 +45,26 @@ HANDLERS = """
         things.get(timeout=5)
         things.put(1)
 
+    one_at_a_time = threading.Lock()
+
+    @contextlib.contextmanager
+    def taken_away(req, *names):
+        # Whoever imports a module that another thread takes away then may find it missing.
+        is_storm = "limited" in req.uri
+        with contextlib.nullcontext() if is_storm else one_at_a_time:
+            yield
+            if not is_storm or random.random() < 0.3:
+                for name in names:
+                    sys.modules.pop(name, None)
+
     def imports(req):
-        for name in ("storm_a", "storm_b", "storm_package.c"):
-            importlib.import_module(name)
-        if random.random() < 0.3:
-            for name in ("storm_a", "storm_b", "storm_package", "storm_package.c"):
-                sys.modules.pop(name, None)
+        with taken_away(req, "storm_a", "storm_b", "storm_package", "storm_package.c"):
+            for name in ("storm_a", "storm_b", "storm_package.c"):
+                importlib.import_module(name)
 
     def ours(req):
-        module = apache.import_module("storm_a")
-        if random.random() < 0.3:
-            sys.modules.pop("storm_a", None)
+        with taken_away(req, "storm_a"):
+            apache.import_module("storm_a")
 
     def session(req, kind):
         s = kind(req, sid="0" * 30 + "ab" if random.random() < 0.5 else None)
@@ -205,15 +214,15 @@ SITE = Site(
             "PythonOption mod_python.dbm_session.database_directory @root@/tmp",
             place("limited", "storm", "PythonRequestTimeout 0.001 0.01"),
             place("free", "storm"),
-            place("hang", "storm::hang", "PythonRequestTimeout 0.2 0.2"),
+            place("hang", "storm::hang", "PythonRequestTimeout 0.2 60"),
             place(
                 "closes",
                 "mod_python.wsgi",
-                "PythonRequestTimeout 0.2 0.2",
+                "PythonRequestTimeout 0.2 60",
                 "PythonOption mod_python.wsgi.application storm::closes",
             ),
             "<Directory @root@/htdocs/publish>\nSetHandler mod_python",
-            "PythonHandler mod_python.publisher\nPythonRequestTimeout 0.2 0.2\n</Directory>",
+            "PythonHandler mod_python.publisher\nPythonRequestTimeout 0.2 60\n</Directory>",
         ]
     ),
     files={
@@ -286,7 +295,8 @@ def test_storm(make_server, watch, mpm, storm):
                 for name in NAMES
             ]
             end = time.monotonic() + SECONDS
-            while time.monotonic() < end:
+            deadline = end + 60
+            while time.monotonic() < end or (504 not in seen and time.monotonic() < deadline):
                 if storm == "stacks":
                     for child in server.children():
                         with contextlib.suppress(ProcessLookupError):
@@ -310,35 +320,53 @@ def test_storm(make_server, watch, mpm, storm):
 def test_two_at_once(server, log, mpm, path):
     """Both get their answer, whatever they wait for."""
     log.allow(*SAID)
-    answers = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(client.get(server.port, path)))
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if path == "/closes":
-        # The response had begun.
-        assert [(a.status, a.broken != "") for a in answers] == [(200, True)] * 2, answers
-    else:
-        assert [a.status for a in answers] == [504] * 2
+    over, begun = (504, False), (200, True)
+
+    def both():
+        answers = []
+        threads = [
+            threading.Thread(target=lambda: answers.append(client.get(server.port, path)))
+            for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return [(answer.status, answer.broken != "") for answer in answers]
+
+    found = both()
+    deadline = time.monotonic() + 60
+    while path == "/closes" and found != [begun] * 2:
+        # The time of one was over before its response had begun, in an import for example.
+        assert sorted(found) in ([begun, over], [over] * 2), found
+        assert time.monotonic() < deadline
+        found = both()
+    assert path == "/closes" or found == [over] * 2
     assert client.get(server.port, "/free/locks").text == "done"
 
 
 def test_loop_in_del(get, log):
     """What is raised there Python swallows; then the handler goes on."""
     log.allow(".*")
-    answer = get("/hang/del_")
+    deadline = time.monotonic() + 60
+    # Else its time was over before it came to the loop.
+    while (answer := get("/hang/del_")).status == 504:
+        assert time.monotonic() < deadline
     assert (answer.status, answer.text) == (200, "ended")
 
 
 @pytest.mark.parametrize("name", ["generator", "coroutine", "busy", "items"])
 def test_published(get, server, log, name):
     log.allow(*SAID)
-    answer = get("/publish/index/" + name)
-    begun = name in ("generator", "items")
-    assert (answer.status, answer.broken != "") == ((200, True) if begun else (504, False))
+    expected = (200, True) if name in ("generator", "items") else (504, False)
     number = ["generator", "coroutine", "busy", "items"].index(name) + 1
-    assert (server.root / f"tmp/ended-{number}").exists()
+    deadline = time.monotonic() + 60
+    while True:
+        answer = get("/publish/index/" + name)
+        found = (answer.status, answer.broken != "")
+        if (server.root / f"tmp/ended-{number}").exists():
+            assert found == expected
+            break
+        # Its time was over before it came so far.
+        assert found == (504, False)
+        assert time.monotonic() < deadline
