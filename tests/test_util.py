@@ -32,12 +32,33 @@ SITE = Site(
         <Directory @root@/htdocs/form/wrong>
             PythonOption mod_python.util.max_fields many
         </Directory>
+        <Directory @root@/htdocs/form/western>
+            PythonOption mod_python.util.encoding cp1252
+            PythonHandler mod_python.publisher | .pub
+        </Directory>
+        <Directory @root@/htdocs/form/japanese>
+            PythonOption mod_python.util.encoding iso-2022-jp
+        </Directory>
+        <Directory @root@/htdocs/form/named>
+            PythonOption mod_python.util.encoding UTF-8
+        </Directory>
+        <Directory @root@/htdocs/form/nowhere>
+            PythonOption mod_python.util.encoding martian
+        </Directory>
         <Directory @root@/htdocs/form/inflate>
             SetInputFilter DEFLATE
         </Directory>
     """,
     files={
-        **{f"form/{name}/x": "" for name in ("limited", "nested", "wrong", "inflate")},
+        **{
+            f"form/{name}/x": ""
+            for name in (
+                *("limited", "nested", "wrong", "inflate"),
+                *("western", "japanese", "named", "nowhere"),
+            )
+        },
+        "form/western/page.pub": "",
+        "form/western/page.py": "def index(req, name): return '%s %r' % (type(name), name)\n",
         "form/form.py": """
             import hashlib, io, json
             from mod_python import apache, util
@@ -240,6 +261,64 @@ def test_not_utf8(get, fetch):
     assert fields(post(fetch, "/form/x", body, header)) == [
         ("StringField", "caf\u00e9", "\ufffd\u00e9")
     ]
+
+
+# Encodings of western pages have nearly all bytes, those of others hide them in ASCII.
+@pytest.mark.parametrize(
+    "place, text, encoding",
+    [
+        ("western", "caf\u00e9 \u20ac", "cp1252"),
+        ("japanese", "\u65e5\u672c", "iso-2022-jp"),
+        ("named", "\u00e9\u65e5", "utf-8"),
+    ],
+)
+def test_encoding(get, fetch, place, text, encoding):
+    raw = text.encode(encoding)
+    quoted = "".join(f"%{byte:02x}" for byte in raw)
+    expected = [("StringField", text, text), ("StringField", "a", "1")]
+    assert fields(get(f"/form/{place}/x?{quoted}={quoted}&a=1")) == expected
+    body = f"{quoted}={quoted}&a=1".encode()
+    assert fields(post(fetch, f"/form/{place}/x", body, FORM)) == expected
+    body = b"\r\n".join([
+        b"--B", b'Content-Disposition: form-data; name="' + raw + b'"', b"", raw,
+        b"--B", b'Content-Disposition: form-data; name="f"; filename="' + raw + b'"', b"", raw,
+        b"--B--", b"",
+    ])  # fmt: skip
+    header = ("Content-Type", "multipart/form-data; boundary=B")
+    one, upload = json.loads(post(fetch, f"/form/{place}/x", body, header).text)
+    assert one[:3] == ["StringField", text, text]
+    # Files are what they are.
+    assert upload[:4] == ["Field", "f", raw.decode("latin-1"), text]
+    kept = json.loads(post(fetch, f"/form/{place}/x.callbacks", body, header).text)
+    assert [field[1:3] for field in kept] == [
+        [text, raw.decode("latin-1")],
+        ["f", raw.decode("latin-1")],
+    ]
+
+
+def test_encoding_of_arguments(get, fetch):
+    expected = "<class 'str'> 'caf\u00e9'"
+    assert get("/form/western/page.pub?name=caf%E9").text == expected
+    assert post(fetch, "/form/western/page.pub", b"name=caf%E9", FORM).text == expected
+    body, header = multipart(("name", b"caf\xe9"))
+    assert post(fetch, "/form/western/page.pub", body, header).text == expected
+
+
+def test_encoding_of_bytes(get):
+    # What is not of the encoding is marked; the bytes of a field are those of its text.
+    assert fields(get("/form/western/x?a=%81")) == [("StringField", "a", "\ufffd")]
+    assert get("/form/western/x.each?do=bytes&f=%E9").text == r"b'\xc3\xa9'"
+    # UTF-8 by its name is no other encoding.
+    assert get("/form/named/x.each?do=bytes&f=%E9").text == r"b'\xe9'"
+
+
+def test_encoding_that_nobody_knows(get, fetch, log):
+    log.expect("ValueError: PythonOption mod_python.util.encoding: unknown encoding: martian")
+    log.allow("PythonHandler form::show: ")
+    assert get("/form/nowhere/x").status == 200
+    assert get("/form/nowhere/x?a=1").status == 500
+    body, header = multipart(("a", b"1"))
+    assert post(fetch, "/form/nowhere/x", body, header).status == 500
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ class StringField(str):
 
     StringField(value) -- value is str or bytes. Bytes are decoded as UTF-8 with replacement
     characters and kept, so that ``field == b"..."``, ``bytes(field)``, ``field.file`` and
-    ``field.decode("latin-1")`` give what the client sent.
+    ``field.decode("latin-1")`` give what the client sent. Of str, as PythonOption
+    ``mod_python.util.encoding`` makes it, they give the UTF-8.
 
     name -- str or None; value -- the text as plain str; file -- binary file with the content;
     type, type_options -- content type of a multipart part and its parameters, else ``text/plain``;

@@ -24,6 +24,7 @@ readBlockSize = 65368
 _BLOCK = 4 * readBlockSize
 
 _NOT_GIVEN = (None,) * 5
+_ENCODING = "mod_python.util.encoding"
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
@@ -56,8 +57,9 @@ class FieldStorage:
         32 MiB, 16 KiB, 0.
 
     Names and values are str, decoded as UTF-8; what is not UTF-8 becomes U+FFFD in the text, while
-    the bytes stay available from the field. Bodies are parsed for POST, urlencoded ones for PUT and
-    PATCH too.
+    the bytes stay available from the field. Where the pages of a site, and with them its forms, are
+    encoded otherwise, PythonOption ``mod_python.util.encoding`` names the encoding. Bodies are
+    parsed for POST, urlencoded ones for PUT and PATCH too.
 
     Raises SERVER_RETURN: 400 for a malformed multipart body, 411 if the length of a POST body is
     unknown, 413 for a form beyond a limit, 501 for a POST of another content type.
@@ -95,6 +97,7 @@ class FieldStorage:
         if ctype is not None:
             fields = self.list
             parts = _Parts(fields.append, file_callback, field_callback)
+            parts.encoding = _apache._option(req, _ENCODING)
             _apache._form_parts(req, _BLOCK, ctype, limits, len(fields), parts.begin, _refuse)
 
     list = _Fields()
@@ -170,6 +173,9 @@ class FieldStorage:
 class _Parts:
     """Makes fields of the parts of a multipart body, for ``_apache._form_parts``."""
 
+    # Of the text in files, None for UTF-8; what is collected comes decoded.
+    encoding = None
+
     def __init__(self, add, file_callback, field_callback):
         self.add = add
         self.file_callback = file_callback if callable(file_callback) else _temporary_file
@@ -204,7 +210,10 @@ class _Parts:
                 field.filename = filename
                 field.file = file
             elif file is not None:
-                field = StringField(file.read())
+                content = file.read()
+                if self.encoding:
+                    content = content.decode(self.encoding, "replace")
+                field = StringField(content)
                 file.seek(0)
                 field.file = file
             else:

@@ -1,12 +1,13 @@
 //! `_apache._form_parts`: the parts of a multipart body, read block by block and handed to Python.
 
+use std::ffi::CString;
+
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use super::forms::{self, read, Given, Stop};
-use super::parse_qs::decode_replacing;
-use super::text;
+use super::{form_encoding, text};
 use crate::forms::header::Value;
 use crate::forms::multipart::{Kept, Parser, Part, Sink};
 use crate::forms::Limits;
@@ -16,7 +17,8 @@ use crate::forms::Limits;
 /// Parses the body, read in blocks of `block` bytes. For each part
 /// ``begin(name, filename, type, type_options, disposition, disposition_options, headers)`` is called; it
 /// returns (write, end). The content goes to write(bytes) in blocks, then end(None) is called; with write
-/// None the content is collected and given to end(bytes). known is the number of fields the form has
+/// None the content is collected and given to end(bytes), or decoded, as str, under PythonOption
+/// mod_python.util.encoding. known is the number of fields the form has
 /// already; limits and refuse are as in _form.
 #[pyfunction]
 #[pyo3(signature = (req, block, content_type, limits, known, begin, refuse, /))]
@@ -30,7 +32,14 @@ pub fn _form_parts<'py>(
     refuse: &Bound<'py, PyAny>,
 ) -> PyResult<()> {
     let limits = forms::limits(req, limits)?;
-    parse_parts(req, block, content_type, limits, known, begin)
+    let mut sink = Parts {
+        begin,
+        encoding: form_encoding::of(req)?,
+        chunk: None,
+        part: None,
+        collected: Vec::new(),
+    };
+    parse_parts(req, block, content_type, limits, known, &mut sink)
         .map_err(|stop| stop.into_py(req, refuse))
 }
 
@@ -40,28 +49,24 @@ fn parse_parts<'py>(
     content_type: &[u8],
     limits: Limits,
     known: usize,
-    begin: Bound<'py, PyAny>,
+    sink: &mut Parts<'py>,
 ) -> Result<(), Stop> {
     let mut parser = Parser::new(content_type, limits, known)?;
-    let mut sink = Parts {
-        begin,
-        chunk: None,
-        part: None,
-        collected: Vec::new(),
-    };
     loop {
         let chunk = read(req, block)?;
         if chunk.as_bytes().is_empty() {
-            return parser.finish(&mut sink);
+            return parser.finish(sink);
         }
         sink.chunk = Some(chunk.clone());
-        parser.feed(chunk.as_bytes(), &mut sink)?;
+        parser.feed(chunk.as_bytes(), sink)?;
     }
 }
 
 /// Hands parts to Python.
 struct Parts<'py> {
     begin: Bound<'py, PyAny>,
+    /// What their text is encoded in, None for UTF-8.
+    encoding: Option<CString>,
     /// What was read last, to be passed on as it is where all of it belongs to one part.
     chunk: Option<Bound<'py, PyBytes>>,
     /// Of the present part: write, if it is not to be collected, and end.
@@ -74,15 +79,14 @@ impl Sink for Parts<'_> {
 
     fn begin(&mut self, part: Part) -> Result<Kept, Stop> {
         let py = self.begin.py();
-        let text = |bytes: &[u8]| decode_replacing(py, bytes);
-        let options = |value: &Option<Value>| {
-            PyList::new(
-                py,
-                value
-                    .iter()
-                    .flat_map(|value| &value.parameters)
-                    .map(|(name, value)| (text(name), text(value))),
-            )
+        let encoding = self.encoding.as_deref();
+        let text = |bytes: &[u8]| form_encoding::decode(py, bytes, encoding);
+        let options = |value: &Option<Value>| -> PyResult<_> {
+            let list = PyList::empty(py);
+            for (name, value) in value.iter().flat_map(|value| &value.parameters) {
+                list.append((text(name)?, text(value)?))?;
+            }
+            Ok(list)
         };
         let content_type = part
             .content_type
@@ -90,7 +94,7 @@ impl Sink for Parts<'_> {
             .map(|value| value.first.as_slice());
         let content_type = match content_type {
             None => intern!(py, "text/plain").clone(),
-            Some(value) if value.contains(&b'/') => text(value),
+            Some(value) if value.contains(&b'/') => text(value)?,
             Some(_) => intern!(py, "application/octet-stream").clone(),
         };
         let headers = PyList::new(
@@ -100,11 +104,14 @@ impl Sink for Parts<'_> {
                 .map(|(name, value)| (text::decode(py, name), text::decode(py, value))),
         )?;
         let result = self.begin.call1((
-            part.name.as_deref().map(text),
-            part.filename.as_deref().map(text),
+            part.name.as_deref().map(text).transpose()?,
+            part.filename.as_deref().map(text).transpose()?,
             content_type,
             options(&part.content_type)?,
-            part.disposition.as_ref().map(|value| text(&value.first)),
+            part.disposition
+                .as_ref()
+                .map(|value| text(&value.first))
+                .transpose()?,
             options(&part.disposition)?,
             headers,
         ))?;
@@ -139,7 +146,11 @@ impl Sink for Parts<'_> {
             Some(_) => end.call1((end.py().None(),))?,
             None => {
                 let collected = std::mem::take(&mut self.collected);
-                end.call1((PyBytes::new(end.py(), &collected),))?
+                let py = end.py();
+                match self.encoding.as_deref() {
+                    None => end.call1((PyBytes::new(py, &collected),))?,
+                    encoding => end.call1((form_encoding::decode(py, &collected, encoding)?,))?,
+                }
             }
         };
         Ok(())

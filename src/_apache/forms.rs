@@ -10,7 +10,7 @@ use pyo3::wrap_pyfunction;
 
 use super::parse_qs::decode_replacing;
 use super::requestobject::RequestObject;
-use super::{errors, field_names, form_fields, form_parts, request_options, text};
+use super::{errors, field_names, form_encoding, form_fields, form_parts, request_options, text};
 use crate::forms::{urlencoded, Error, Limits};
 
 /// Adds the functions of this file to the module.
@@ -98,8 +98,8 @@ impl Stop {
 /// _form(req, keep_blank_values, limits, refuse) -> (pairs, content type)
 ///
 /// The fields of the query string and of an urlencoded body: name, value, name, value ... Names are str,
-/// values too unless they are not UTF-8: then bytes. The content type is that of a multipart body, for
-/// _form_parts; else None. limits is None or a tuple of five, see util.FieldStorage.
+/// values too unless they are not UTF-8: then bytes. Under PythonOption mod_python.util.encoding all are
+/// str, decoded as that. The content type is that of a multipart body, for _form_parts; else None. limits is None or a tuple of five, see util.FieldStorage.
 /// refuse(req, status, message) is called for a form over a limit, and raises. Raises
 /// SERVER_RETURN(411) or (501) for a body that is no form.
 #[pyfunction]
@@ -116,16 +116,18 @@ fn _form<'py>(
     let mut multipart = None;
     if !facts.args.is_empty() || facts.may_have_form {
         let limits = self::limits(req, limits)?;
+        let encoding = form_encoding::of(req)?;
+        let encoding = encoding.as_deref();
         let keep = keep_blank_values.is_truthy()?;
         let refused = |stop: Stop| stop.into_py(req, refuse);
-        add_pairs(py, &mut pairs, &facts.args, keep, limits).map_err(refused)?;
+        add_pairs(py, &mut pairs, &facts.args, keep, limits, encoding).map_err(refused)?;
         match facts.body(py)? {
             Body::None => {}
             Body::Multipart => {
                 multipart = facts.content_type.as_deref().map(|it| PyBytes::new(py, it));
             }
             Body::Urlencoded => read_body(req, facts.length, limits.form_size)
-                .and_then(|body| add_pairs(py, &mut pairs, body.as_bytes(), keep, limits))
+                .and_then(|body| add_pairs(py, &mut pairs, body.as_bytes(), keep, limits, encoding))
                 .map_err(refused)?,
         }
     }
@@ -276,9 +278,15 @@ fn add_pairs<'py>(
     text: &[u8],
     keep_blank_values: bool,
     limits: Limits,
+    encoding: Option<&CStr>,
 ) -> Result<(), Stop> {
     let known = pairs.len() / 2;
     urlencoded::each_limited_pair(text, keep_blank_values, limits, known, |name, value| {
+        if encoding.is_some() {
+            pairs.push(form_encoding::decode(py, name, encoding)?.into_any());
+            pairs.push(form_encoding::decode(py, value, encoding)?.into_any());
+            return Ok(());
+        }
         pairs.push(field_names::get(py, name).into_any());
         let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
         pairs.push(match is_text {

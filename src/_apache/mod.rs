@@ -18,6 +18,7 @@ pub mod field_names;
 pub mod file_stamp;
 pub mod filterobject;
 pub mod finfoobject;
+pub mod form_encoding;
 pub mod form_fields;
 pub mod form_parts;
 pub mod forms;
