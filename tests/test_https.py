@@ -1,24 +1,16 @@
 """What is different where the connection is encrypted: cookies of sessions, WSGI's scheme."""
 
-import ssl
-import subprocess
-
 import pytest
 
-from pyhttpd import Connection, Site
+from pyhttpd import Connection, Site, tls
 from pyhttpd.install import Httpd
 from pyhttpd.server import free_port
 
 PORT = free_port()
 
 SITE = Site(
-    conf="""
-        Listen 127.0.0.1:TLS_PORT
-        <VirtualHost 127.0.0.1:TLS_PORT>
-            SSLEngine on
-            SSLCertificateFile @root@/cert.pem
-            SSLCertificateKeyFile @root@/key.pem
-        </VirtualHost>
+    conf=tls.virtual_host(PORT)
+    + """
         <Directory @root@/htdocs>
             SetHandler mod_python
             PythonPath "sys.path+['@root@/htdocs']"
@@ -46,7 +38,7 @@ SITE = Site(
             PythonHandler mod_python.wsgi
             PythonOption mod_python.wsgi.application pages::application
         </Location>
-    """.replace("TLS_PORT", str(PORT)),
+    """,
     files={
         "pages.py": """
             from mod_python import Session, apache
@@ -69,7 +61,7 @@ SITE = Site(
         """,
         **{f"{name}/x": "" for name in ("default", "strict", "off", "about")},
     },
-    modules=["ssl", "socache_shmcb"],
+    modules=tls.MODULES,
 )
 
 
@@ -82,26 +74,15 @@ def make_server(make_server, mpm):
 
     def make(site, **options):
         server = make_server(site, **options)
-        command = (
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-        )
-        subprocess.run(
-            [*command.split(), "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "cert.pem"],
-            cwd=server.root,
-            check=True,
-            capture_output=True,
-        )
+        tls.make_certificate(server.root)
         return server
 
     return make
 
 
 @pytest.fixture
-def tls(server):
-    context = ssl.create_default_context(cafile=server.root / "cert.pem")
-    connection = Connection(PORT)
-    connection.sock = context.wrap_socket(connection.sock, server_hostname="localhost")
-    with connection:
+def encrypted(server):
+    with Connection(PORT, tls=tls.context(server.root)) as connection:
         yield connection
 
 
@@ -109,25 +90,30 @@ def flags(answer):
     return [part.strip() for part in answer.headers["Set-Cookie"].split(";")[1:]]
 
 
-def test_secure_by_default(tls, get):
-    assert flags(tls.request("/default/x")) == ["path=/", "secure"]
+def test_secure_by_default(encrypted, get):
+    assert flags(encrypted.request("/default/x")) == ["path=/", "secure"]
     # A browser takes back a secure cookie only by a secure one.
-    assert flags(tls.request("/default/x/end")) == ["path=/", "secure"]
+    assert flags(encrypted.request("/default/x/end")) == ["path=/", "secure"]
     assert flags(get("/default/x")) == ["path=/"]
 
 
-def test_flags_by_option(tls, get):
-    assert flags(tls.request("/strict/x")) == ["path=/", "secure", "samesite=Strict", "httponly"]
+def test_flags_by_option(encrypted, get):
+    assert flags(encrypted.request("/strict/x")) == [
+        "path=/",
+        "secure",
+        "samesite=Strict",
+        "httponly",
+    ]
     assert flags(get("/strict/x")) == ["path=/", "secure", "samesite=Strict", "httponly"]
-    assert flags(tls.request("/off/x")) == ["path=/"]
+    assert flags(encrypted.request("/off/x")) == ["path=/"]
 
 
-def test_request(tls, get, server):
-    encrypted = f"1 'https://localhost:{PORT}/x' ['on', 'localhost', '', '']"
-    assert tls.request("/about/x").text == encrypted
+def test_request(encrypted, get, server):
+    expected = f"1 'https://localhost:{PORT}/x' ['on', 'localhost', '', '']"
+    assert encrypted.request("/about/x").text == expected
     assert get("/about/x").text == "0 'http://localhost/x' ['off', '', '', '']"
 
 
-def test_wsgi(tls, get):
-    assert tls.request("/wsgi/x").text == "https"
+def test_wsgi(encrypted, get):
+    assert encrypted.request("/wsgi/x").text == "https"
     assert get("/wsgi/x").text == "http"

@@ -39,8 +39,8 @@ enum Task {
 
 /// What it says about a task.
 struct Done {
-    /// How many handlers are stuck, though not with the GIL.
-    stuck: usize,
+    /// A handler is stuck, though not with the GIL.
+    is_stuck: bool,
 }
 
 static PLAN: OnceLock<Plan> = OnceLock::new();
@@ -102,7 +102,9 @@ fn run(plan: Plan) {
             helper.ask(Task::Watch, plan);
         }
         if recycle_moment() <= alarm::now() {
-            recycle::look(alarm::now());
+            helper.hear(plan);
+            let overdue = watch::overdue(helper.is_waiting);
+            recycle::look(alarm::now(), overdue.is_any, overdue.stuck_alone);
         }
     }
 }
@@ -174,7 +176,14 @@ impl Helper {
         }
         write_raw();
         if task == Task::Watch {
-            act(plan, 1);
+            act(plan);
+        }
+    }
+
+    /// Notices an answer that came late.
+    fn hear(&mut self, plan: Plan) {
+        if self.is_waiting {
+            self.take_answer(plan, Duration::ZERO);
         }
     }
 
@@ -185,8 +194,8 @@ impl Helper {
         };
         match answers.recv_timeout(patience) {
             Ok((number, done)) => {
-                if done.stuck > 0 {
-                    act(plan, done.stuck);
+                if done.is_stuck {
+                    act(plan);
                 }
                 self.is_waiting = number != self.number;
                 !self.is_waiting
@@ -214,7 +223,7 @@ impl Helper {
                             "MP0706: the stacks of this child were asked for",
                             log::Level::Notice,
                         );
-                        Done { stuck: 0 }
+                        Done { is_stuck: false }
                     }
                 };
                 if answer.send((number, done)).is_err() {
@@ -234,12 +243,12 @@ impl Helper {
 }
 
 /// A handler is stuck: PythonWedgeAction.
-fn act(plan: Plan, stuck: usize) {
+fn act(plan: Plan) {
     if let Some(within) = plan.recycle_within {
         let deadline = alarm::now().saturating_add(within);
         recycle::begin(
             "a handler is stuck (PythonWedgeAction recycle)",
-            Some((stuck, deadline)),
+            Some(deadline),
         );
     }
 }
@@ -280,9 +289,7 @@ fn watch_calls() -> Done {
     if shows_stacks {
         write(&lines, log::Level::Notice);
     }
-    Done {
-        stuck: if is_stuck { watch::stuck() } else { 0 },
-    }
+    Done { is_stuck }
 }
 
 /// Every Python stack of this child with what the thread serves, as lines.

@@ -50,6 +50,10 @@ impl Subject for Called<'_> {
     fn is_in_httpd(&self, py: Python<'_>) -> bool {
         self.state.conn.gate.is_detached(py)
     }
+
+    fn is_alone(&self) -> bool {
+        !self.r.connection().is_secondary()
+    }
 }
 
 /// Runs `body`, which imports and calls the Python code, within PythonRequestTimeout, and counts it unless
@@ -159,6 +163,10 @@ impl Subject for OfConnection<'_> {
 
     fn is_in_httpd(&self, py: Python<'_>) -> bool {
         self.state.gate.is_detached(py)
+    }
+
+    fn is_alone(&self) -> bool {
+        !self.c.is_secondary()
     }
 }
 

@@ -14,7 +14,7 @@
 //! which comes to the same, with a line of httpd's in the log.
 
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -31,12 +31,10 @@ static DEADLINE: AtomicU64 = AtomicU64::new(NEVER);
 static REFUSED: AtomicBool = AtomicBool::new(false);
 /// Descriptors that no longer accept, of sockets with these inodes.
 static REPLACED: Mutex<Vec<(c_int, libc::ino_t)>> = Mutex::new(Vec::new());
-/// How many threads are known to be stuck.
-static STUCK: AtomicUsize = AtomicUsize::new(0);
 
 /// How many looks in a row found nobody else at work.
 static ALONE: AtomicU64 = AtomicU64::new(0);
-/// So many are enough: httpd counts connections that it still writes to without a thread with a delay.
+/// So many are enough: httpd counts connections with a delay.
 const SURELY_ALONE: u64 = 5;
 
 /// How often the listener is woken, and the others are looked at, in milliseconds.
@@ -54,11 +52,10 @@ pub fn next_look() -> u64 {
 
 /// Begins the end of this child, once; `why` goes to the log.
 ///
-/// Without stuck threads it ends when all requests have. With some, the process ends when nobody else is
-/// at work, and when the deadline comes at the latest.
-pub fn begin(why: &str, stuck: Option<(usize, u64)>) {
-    if let Some((threads, deadline)) = stuck {
-        STUCK.fetch_max(threads, Ordering::SeqCst);
+/// It ends when all requests have. With a deadline, given because one is stuck, the process ends when nobody
+/// else is at work, and when the deadline comes at the latest; but as usual where that one has come to its end.
+pub fn begin(why: &str, deadline: Option<u64>) {
+    if let Some(deadline) = deadline {
         // Earlier than one set before, or the first.
         DEADLINE.fetch_min(deadline, Ordering::SeqCst);
         NEXT.store(0, Ordering::SeqCst);
@@ -229,8 +226,9 @@ unsafe extern "C" fn refuse(
     ffi::MP_APR_EGENERAL as ffi::apr_status_t
 }
 
-/// Goes on with what [`begin`] began; called by the monitor, without the GIL.
-pub fn look(now: u64) {
+/// Goes on with what [`begin`] began; called by the monitor, without the GIL, with whether any request is over
+/// its time now, and how many of the MPM's threads are stuck and have nothing else to do.
+pub fn look(now: u64, is_any_over: bool, stuck: usize) {
     if !is_begun() {
         return;
     }
@@ -238,6 +236,9 @@ pub fn look(now: u64) {
     look_at_replaced();
     if is_threaded && !REFUSED.load(Ordering::SeqCst) {
         wake_listener();
+    }
+    if !is_any_over {
+        DEADLINE.store(NEVER, Ordering::SeqCst);
     }
     let deadline = DEADLINE.load(Ordering::SeqCst);
     if deadline == NEVER {
@@ -254,14 +255,14 @@ pub fn look(now: u64) {
     }
     let is_alone = is_threaded
         && REFUSED.load(Ordering::SeqCst)
-        && busy_threads().is_some_and(|busy| busy <= STUCK.load(Ordering::SeqCst));
+        && connections().is_some_and(|open| stuck > 0 && open <= stuck);
     let alone = if is_alone {
         ALONE.load(Ordering::Relaxed) + 1
     } else {
         0
     };
     ALONE.store(alone, Ordering::Relaxed);
-    if now >= deadline || alone >= SURELY_ALONE || !is_threaded {
+    if now >= deadline || alone >= SURELY_ALONE || (!is_threaded && stuck > 0) {
         log::main_server(
             log::Level::Notice,
             "MP0712: this child ends now, with the handlers that are stuck",
@@ -308,9 +309,10 @@ fn wake_listener() {
     }
 }
 
-/// How many of this child's threads serve a request or wait for its client; `None` where httpd does not
-/// say, and where it is still writing to a client without a thread.
-fn busy_threads() -> Option<usize> {
+/// How many connections this child has, or threads that serve one: event counts the former, also those that wait
+/// for their clients without a thread, and says nothing of its threads any more once it closed its
+/// listening sockets; worker tells of its threads only. `None` where httpd does not say.
+fn connections() -> Option<usize> {
     // SAFETY: the scoreboard is mapped as long as the process lives; each field is a word that others may
     // be writing, and any of its values will do.
     unsafe {
@@ -323,10 +325,7 @@ fn busy_threads() -> Option<usize> {
         let threads = usize::try_from((*global).thread_limit).ok()?;
         let child =
             (0..children).find(|child| (*(*board).parent.add(*child)).pid == libc::getpid())?;
-        let process = (*board).parent.add(child);
-        if (*process).write_completion != 0 {
-            return None;
-        }
+        let connections = (*(*board).parent.add(child)).connections as usize;
         let workers = *(*board).servers.add(child);
         let is_busy = |worker: &usize| {
             let status = i32::from((*workers.add(*worker)).status);
@@ -338,6 +337,6 @@ fn busy_threads() -> Option<usize> {
                     | ffi::MP_SERVER_GRACEFUL
             )
         };
-        Some((0..threads).filter(is_busy).count())
+        Some((0..threads).filter(is_busy).count().max(connections))
     }
 }

@@ -13,7 +13,7 @@
 use std::cell::Cell;
 use std::ffi::{c_int, c_ulong};
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -42,6 +42,10 @@ pub trait Subject {
     fn title(&self, py: Python<'_>) -> String;
     /// Whether it is in an operation of httpd's that has a time limit of its own.
     fn is_in_httpd(&self, py: Python<'_>) -> bool;
+    /// Whether its thread is one of those that httpd counts, with nothing else to do. Where a connection
+    /// carries several requests at a time (HTTP/2), each has a thread of another kind, and the connection's own
+    /// serves them all.
+    fn is_alone(&self) -> bool;
 }
 
 /// When to try again where the exception must not be set now, in milliseconds.
@@ -98,20 +102,6 @@ impl Call {
     fn is_late(&self, now: u64) -> bool {
         now.saturating_sub(self.began) >= self.limit.time.saturating_add(self.limit.grace)
     }
-
-    /// For a call that is over its time.
-    fn set_stuck(&mut self, is_stuck: bool) {
-        if (self.stage == Stage::Stuck) == is_stuck {
-            return;
-        }
-        if is_stuck {
-            self.stage = Stage::Stuck;
-            STUCK.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.stage = Stage::Over;
-            STUCK.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
 }
 
 /// What one thread is calling; never freed, as httpd's threads last as long as the child. That of a
@@ -123,6 +113,12 @@ pub struct Watch {
     next: AtomicU64,
     /// The innermost call's interpreter, to be read without the GIL.
     place: AtomicPtr<Interpreter>,
+    /// Some call is over its time; to be read without the GIL, as the next two.
+    is_over: AtomicBool,
+    /// Some call is stuck.
+    is_stuck: AtomicBool,
+    /// What [`Subject::is_alone`] says of the outermost call.
+    is_alone: AtomicBool,
     /// Outermost first.
     calls: GilCell<Vec<Call>>,
     /// The one registered before.
@@ -133,8 +129,6 @@ pub struct Watch {
 unsafe impl Sync for Watch {}
 
 static ALL: AtomicPtr<Watch> = AtomicPtr::new(null_mut());
-/// Calls that are stuck now.
-static STUCK: AtomicUsize = AtomicUsize::new(0);
 /// Calls begun since the child started.
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 /// The shortest limit seen.
@@ -179,6 +173,9 @@ fn register(py: Python<'_>) -> &'static Watch {
         is_free: GilCell::new(false),
         next: AtomicU64::new(NEVER),
         place: AtomicPtr::new(null_mut()),
+        is_over: AtomicBool::new(false),
+        is_stuck: AtomicBool::new(false),
+        is_alone: AtomicBool::new(false),
         calls: GilCell::new(Vec::new()),
         link: ALL.load(Ordering::Acquire),
     }));
@@ -234,8 +231,12 @@ pub fn note_delivered(py: Python<'_>) {
             if let Some(top) = calls.last_mut().filter(|top| top.pending) {
                 top.pending = false;
                 top.delivered = true;
+                for call in calls.iter_mut().filter(|call| call.is_told) {
+                    call.stage = Stage::Over;
+                }
             }
         });
+        watch.publish(py);
     }
 }
 
@@ -250,7 +251,7 @@ pub fn postpone(py: Python<'_>) {
         if is_set {
             let soon = alarm::now().saturating_add(1);
             for call in calls.iter_mut().filter(|call| call.is_told) {
-                call.set_stuck(false);
+                call.stage = Stage::Over;
                 call.is_postponed = true;
                 call.next = soon;
             }
@@ -358,10 +359,9 @@ impl Watch {
 
     fn end(&self, py: Python<'_>) -> bool {
         let (pending, delivered, goes_on) = self.with(py, |calls| {
-            let Some(mut call) = calls.pop() else {
+            let Some(call) = calls.pop() else {
                 return (false, false, false);
             };
-            call.set_stuck(false);
             let mut goes_on = false;
             for outer in calls.iter_mut().filter(|c| c.stage != Stage::Running) {
                 // Over its time too: what was raised in the inner call was meant for it.
@@ -385,6 +385,15 @@ impl Watch {
             let place = calls
                 .last()
                 .map(|call| std::ptr::from_ref(call.interpreter));
+            let is_over = calls.iter().any(|call| call.stage != Stage::Running);
+            self.is_over.store(is_over, Ordering::SeqCst);
+            let is_stuck = calls.iter().any(|call| call.stage == Stage::Stuck);
+            self.is_stuck.store(is_stuck, Ordering::SeqCst);
+            if let Some(subject) = calls.first().and_then(|call| call.subject) {
+                // SAFETY: the call is on the list.
+                let is_alone = unsafe { &*subject }.is_alone();
+                self.is_alone.store(is_alone, Ordering::SeqCst);
+            }
             (calls.iter().map(|c| c.next).min(), place)
         });
         let place = place.map_or(null_mut(), <*const Interpreter>::cast_mut);
@@ -422,7 +431,7 @@ impl Watch {
                     if call.stage == Stage::Stuck || !call.is_late(now) {
                         continue;
                     }
-                    call.set_stuck(true);
+                    call.stage = Stage::Stuck;
                     Event::Waits
                 } else {
                     call.next = now.saturating_add(call.limit.grace.max(1));
@@ -430,10 +439,9 @@ impl Watch {
                         if in_httpd || call.stage == Stage::Stuck {
                             continue;
                         }
-                        call.set_stuck(true);
+                        call.stage = Stage::Stuck;
                         Event::Stuck
                     } else {
-                        call.set_stuck(false);
                         call.stage = Stage::Over;
                         raise = true;
                         match std::mem::replace(&mut call.is_told, true) {
@@ -503,9 +511,29 @@ pub fn act(
     }
 }
 
-/// How many calls are stuck.
-pub fn stuck() -> usize {
-    STUCK.load(Ordering::Relaxed)
+/// What the calls of all threads have come to; looked at without the GIL.
+pub struct Overdue {
+    /// Some call is over its time.
+    pub is_any: bool,
+    /// How many threads are stuck that have nothing else to do.
+    pub stuck_alone: usize,
+}
+
+/// Looks for calls that are over their time. Where a thread is known to keep the GIL, it is one of them,
+/// whichever it is.
+pub fn overdue(is_gil_kept: bool) -> Overdue {
+    let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+    let stuck_alone = |watch: &&Watch| is(&watch.is_stuck) && is(&watch.is_alone);
+    let mut found = Overdue {
+        is_any: is_gil_kept || all().any(|watch| is(&watch.is_over)),
+        stuck_alone: all().filter(stuck_alone).count(),
+    };
+    if is_gil_kept && !all().any(|watch| is(&watch.is_stuck)) {
+        let is_busy = |watch: &Watch| !watch.place.load(Ordering::SeqCst).is_null();
+        let all_alone = all().all(|watch| !is_busy(watch) || is(&watch.is_alone));
+        found.stuck_alone = usize::from(all_alone);
+    }
+    found
 }
 
 /// What each thread is calling, by CPython's number of the thread: the innermost call that has a name.

@@ -5,6 +5,9 @@ site.py        what a test contributes: configuration text and handler files
 server.py      the life of one server: start, restart, stop, its children
 error_log.py   reads the error log and tells expected lines from unexpected ones
 client.py      HTTP over a raw socket: exact bytes out, nothing hidden coming in
+http2.py       HTTP/2 with many requests at once, and what became of each
+tls.py         certificates, for encrypted connections
+load.py        a steady load of requests while a test does something else
 """
 
 from pyhttpd.client import Connection, Headers, Response, get, request

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import socket
+import ssl
 from collections.abc import Iterable, Sequence
 from typing import Optional, Union
 
@@ -71,10 +72,18 @@ class Connection:
     socket.timeout (an OSError) is raised when the server says nothing for `timeout` seconds.
     """
 
-    def __init__(self, port: int, host: str = "127.0.0.1", timeout: float = 60.0):
+    def __init__(
+        self,
+        port: int,
+        host: str = "127.0.0.1",
+        timeout: float = 60.0,
+        tls: Optional[ssl.SSLContext] = None,
+    ):
         self.sock = socket.create_connection((host, port), timeout=timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.local_port = self.sock.getsockname()[1]
+        if tls is not None:
+            self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
         self.open = True  # False once the peer ended the connection or announced its end
         self._buffer = b""
 

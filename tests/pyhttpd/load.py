@@ -1,8 +1,9 @@
 """A steady load of small requests from several threads while a test does something else."""
 
 import contextlib
+import ssl
 import threading
-from typing import Callable
+from typing import Callable, Optional
 
 from pyhttpd.client import Connection, Response
 
@@ -23,11 +24,13 @@ class Load:
         accept: Callable[[Response], bool],
         clients: int = 6,
         per_connection: int = 20,
+        tls: Optional[ssl.SSLContext] = None,
     ):
         self.port = port
         self.path = path
         self.accept = accept
         self.per_connection = per_connection
+        self.tls = tls
         self.answers = 0
         self.reconnects = 0
         self.failures: list[str] = []
@@ -53,7 +56,7 @@ class Load:
                 self._count(f"{type(error).__name__}: {error}")
 
     def _one_connection(self):
-        with contextlib.closing(Connection(self.port)) as connection:
+        with contextlib.closing(Connection(self.port, tls=self.tls)) as connection:
             for number in range(self.per_connection):
                 if self._stop.is_set():
                     return
