@@ -26,6 +26,9 @@ _begun = time.time_ns()
 # What the file of a module was like before it was executed: name -> Sources.
 _sources = {}
 
+# Where import_module found what only its `path` has: (name, path) -> name in sys.modules.
+_keys_in = {}
+
 # As a stamp: look again, whatever the file is like.
 _NO_STAMP = (0, 0, 0)
 
@@ -56,9 +59,12 @@ def import_module(module_name, autoreload=1, log=0, path=None):
     """Import a module, or import it again when its file has changed.
 
     module_name is a dotted name. With autoreload false a known module is returned as it is. With
-    log true each import is logged. path, a list of prefixes, makes a module whose file is under
-    none of them be imported again; it does not extend the search. Raises what the import raises.
+    log true each import is logged. path is a list of directories: a module that sys.path does not
+    lead to is looked for there, and one whose file is elsewhere is imported again. Raises what the
+    import raises.
     """
+    if path and module_name not in sys.modules:
+        module_name = _key_in(module_name, path)
     if module_name not in sys.modules:
         return _first(module_name, log, path)
     module = _known(module_name)
@@ -118,6 +124,27 @@ def _key(module_name, directory):
     # No dots, which would make it a module in a package.
     place = directory.rstrip("/").replace("%", "%25").replace(".", "%2E")
     return "%s@%s%s%s" % (top, place, dot, rest)
+
+
+def _key_in(module_name, path):
+    """The name in sys.modules of a module that only the directories in `path` have.
+
+    As mod_python 3.1 to 3.3 had it, and their documentation for modules beside a published page.
+    """
+    asked = module_name, tuple(path)
+    key = _keys_in.get(asked)
+    if key in sys.modules:
+        return key
+    top = module_name.partition(".")[0]
+    _forget_listings()
+    if not top or top in sys.modules or importlib.util.find_spec(top) is not None:
+        return module_name
+    for directory in [path] if isinstance(path, str) else path:
+        key = _key(module_name, directory)
+        if key != module_name:
+            _keys_in[asked] = key
+            return key
+    return module_name
 
 
 class _InDirectory:

@@ -237,6 +237,42 @@ transcript(
     files={"@mod@_other.py": "value = 5\n"},
 )
 
+transcript(
+    "import-module-path",
+    "apache_module.md 4.5, gotchas E: path, as mod_python 3.1 to 3.3 took it",
+    """
+    >>> find, here = apache.import_module, req.document_root() + '/import-module-path/'
+    >>> one = find('case_beside', path=[here + 'one'])
+    >>> path = [here + 'nowhere', here + 'two/', here + 'one']
+    >>> two = find('case_beside', autoreload=0, log=0, path=path)
+    >>> one.value, two.value, one is two, 'case_beside' in sys.modules
+    ('one', 'two', False, False)
+    >>> find('case_beside', path=[here + 'one']) is one
+    True
+    >>> find('case_beside', 1, 0, here + 'two').value
+    'two'
+    >>> find('case_package.part', path=[here + 'one']).value
+    'part of one'
+    >>> find('case_import_module_path_top', path=[here + 'one']).value
+    'sys.path'
+    >>> find('case_absent', path=[here + 'one'])
+    ModuleNotFoundError: No module named 'case_absent'
+    >>> find('case_package.absent', path=[here + 'one'])
+    ModuleNotFoundError
+    >>> find('', path=[here + 'one'])
+    ValueError: Empty module name
+    """,
+    files={
+        "one/case_beside.py": "value = 'one'\n",
+        "two/case_beside.py": "value = 'two'\n",
+        "one/case_package/__init__.py": "",
+        "one/case_package/part.py": "value = 'part of one'\n",
+        "@mod@_top.py": "value = 'sys.path'\n",
+        "one/@mod@_top.py": "value = 'one'\n",
+    },
+    replace=[(r"(ModuleNotFoundError): No module named 'case_package@[^\n]*", r"\1")],
+)
+
 case(
     "import-module-log",
     "apache_module.md 4.5: PythonDebug logs each import",
