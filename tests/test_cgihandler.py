@@ -36,8 +36,29 @@ SITE = Site(
             PythonHandler own::look | .look
             PythonHandler own::slow | .slow
         </Directory>
+        <Directory @root@/htdocs/removed>
+            SetHandler mod_python
+            PythonHandler removed
+            PythonInterpreter removed
+        </Directory>
     """,
     files={
+        "removed/removed.py": """
+            import os
+            from mod_python import cgihandler
+
+            script = cgihandler._script
+
+            def found_and_removed(req):
+                path = script(req)
+                if path is not None and req.args == "remove":
+                    os.rename(path, "@root@/tmp/removed.py")
+                return path
+
+            cgihandler._script = found_and_removed
+            handler = cgihandler.handler
+        """,
+        "removed/scripts/one.py": 'print("Content-Type: text/plain\\n\\nhere", end="")\n',
         "cgi/echo.py": """
             import os, sys
             print("Content-Type: text/plain\\n")
@@ -172,6 +193,14 @@ def test_changed_script(get, server):
 @pytest.mark.parametrize("path", ["/cgi/dotted.name.py", "/cgi/no.py", "/cgi/", "/cgi/no/echo.py"])
 def test_no_script(get, path):
     assert get(path).status == 404
+
+
+def test_a_script_that_is_removed_meanwhile(get, server):
+    # As while it is written anew by an editor that removes it first.
+    (server.htdocs / "removed/scripts").chmod(0o777)
+    assert get("/removed/scripts/one.py").text == "here"
+    assert get("/removed/scripts/one.py?remove").status == 404
+    assert get("/removed/scripts/one.py").status == 404
 
 
 def test_setup_cgi(fetch):

@@ -95,7 +95,12 @@ def _code(path):
     known = _codes.get(path)
     if known is not None and known[0].look() != _sources.CHANGED:
         return known[1]
-    with open(path, "rb") as file:
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        # It was there a moment ago: somebody removes it, perhaps to write it anew.
+        raise apache.SERVER_RETURN(apache.HTTP_NOT_FOUND) from None
+    with file:
         sources = _sources.Sources([(path, _sources.stamp_of(os.fstat(file.fileno())))])
         text = file.read()
     if sources.replace(known and known[0]):
