@@ -22,6 +22,9 @@ HANDLER = """
 
     from mod_python import Session, apache
 
+    # Else one session in a thousand cleans up without being told to.
+    Session.CLEANUP_CHANCE = 1 << 60
+
     def handler(req):
         s = Session.Session(req)
         how = req.path_info.strip("/")

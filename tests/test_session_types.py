@@ -575,7 +575,8 @@ def test_cleanup_by_chance(kind, where, monkeypatch):
 
 
 def run_file_cleanup(where, **kw):
-    req = Request(**where)
+    # However long it takes.
+    req = Request(**{"mod_python__file_session__cleanup_time_limit": "0", **where})
     s = Session.FileSession(req, lock=0, **kw)
     s.cleanup()
     req.end()

@@ -24,6 +24,9 @@ HANDLERS = """
     import threading
     from mod_python import apache, Session
 
+    # Else one session in a thousand cleans up without being told to.
+    Session.CLEANUP_CHANCE = 1 << 60
+
     go = threading.Event()
     arrived = threading.Event()
 
