@@ -11,7 +11,7 @@ from pyhttpd import Connection, ModPython, Response, Server, Site
 from pyhttpd.server import StartError
 
 # The time after which a case counts as hanging; httpd's own Timeout in the rig is 10 s.
-TIMEOUT = 15.0
+TIMEOUT = 60.0
 # What httpd's parent says once it has started children, which may answer before.
 _STARTED = r"AH00(094|163|292|489): "
 

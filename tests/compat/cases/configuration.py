@@ -418,6 +418,8 @@ case(
         PythonImport @mod@_nowhere main.test
     """,
     files={"@mod@_fine.py": ""},
+    # Another child would say it, too.
+    site={"alone": True},
     log="error",
     from_start=True,
 )
