@@ -74,7 +74,7 @@ class Terminal:
 
     def read_until(self, pattern):
         """Waits for what matches; returns all that came since the last call."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not re.search(pattern, self.seen):
             ready, _, _ = select.select([self.master], [], [], 0.2)
             if ready:
@@ -85,7 +85,7 @@ class Terminal:
 
     def go_on(self, result):
         """Continues at each prompt until the result is there."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         prompts = 0
         while not result:
             ready, _, _ = select.select([self.master], [], [], 0.05)
@@ -113,7 +113,7 @@ def asking(ask):
     thread = threading.Thread(target=lambda: result.append(ask()))
     thread.start()
     yield result
-    thread.join(30)
+    thread.join()
 
 
 @pytest.fixture

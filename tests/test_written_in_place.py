@@ -108,19 +108,21 @@ def deleted_first(path):
 
 
 def write_all(htdocs, version, begin):
-    """Writes all files a line at a time; returns the longest pause in seconds."""
-    opened = [(begin(htdocs / name), text_of(name, version)) for name in URLS.values()]
-    parts = [(file, text.splitlines(True)) for file, text in opened]
-    longest, last = 0, time.monotonic()
-    while any(lines for _, lines in parts):
+    """Writes all files a line at a time; returns the longest time that one was left alone."""
+    parts, last, longest = {}, {}, 0
+    for name in URLS.values():
+        # From before the beginning to after the next write: no file was left alone longer.
+        last[name] = time.monotonic()
+        parts[name] = begin(htdocs / name), text_of(name, version).splitlines(True)
+    while any(lines for _, lines in parts.values()):
         time.sleep(0.02)
-        for file, lines in parts:
+        for name, (file, lines) in parts.items():
             if lines:
+                before = time.monotonic()
                 file.write(lines.pop(0))
                 file.flush()
-        now = time.monotonic()
-        longest, last = max(longest, now - last), now
-    for file, _ in parts:
+                longest, last[name] = max(longest, time.monotonic() - last[name]), before
+    for file, _ in parts.values():
         file.close()
     return longest
 
@@ -142,9 +144,9 @@ def under_load(server, version, begin):
             load = Load(server.port, url, functools.partial(accept, texts), clients=2)
             loads.enter_context(load)
         with contextlib.suppress(AssertionError):
-            wait_for(lambda: arrived(version - 1), 15)
+            wait_for(lambda: arrived(version - 1))
             pause = write_all(server.htdocs, "v%d" % version, begin)
-            wait_for(lambda: arrived(version), 15)
+            wait_for(lambda: arrived(version))
     assert arrived(version), seen
     return pause, seen
 
