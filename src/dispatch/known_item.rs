@@ -40,17 +40,23 @@ impl KnownItem {
         self.key.bind(py)
     }
 
+    /// What was found, borrowed from the dict, where that has not changed; null where there was none.
+    #[inline]
+    pub fn seen(&self, py: Python<'_>) -> Option<*mut ffi::PyObject> {
+        let seen = self.seen.get(py);
+        (seen.version != NO_VERSION && seen.version == self.version()).then_some(seen.item)
+    }
+
     /// The item, borrowed from the dict; null where there is none.
     ///
     /// # Errors
     /// What comparing keys raised.
     #[inline]
     pub fn get(&self, py: Python<'_>) -> PyResult<*mut ffi::PyObject> {
-        let seen = self.seen.get(py);
-        if seen.version != NO_VERSION && seen.version == self.version() {
-            return Ok(seen.item);
+        match self.seen(py) {
+            Some(item) => Ok(item),
+            None => self.look_up(py),
         }
-        self.look_up(py)
     }
 
     fn look_up(&self, py: Python<'_>) -> PyResult<*mut ffi::PyObject> {

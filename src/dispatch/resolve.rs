@@ -150,11 +150,33 @@ pub fn resolve<'py>(
     wanted: &Wanted<'_>,
     argument: &Bound<'py, PyAny>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if let Some(object) = find_quickly(py, interpreter, wanted) {
+        return Ok(Some(object));
+    }
     let resolved = match find(py, interpreter, wanted) {
         Some(known) if known.is_valid(py, wanted)? => known,
         _ => load(py, interpreter, wanted, argument)?,
     };
     resolved.object(py, wanted, argument)
+}
+
+/// The callable where some comparisons are enough to know it: for nearly every request.
+#[inline]
+fn find_quickly<'py>(
+    py: Python<'py>,
+    interpreter: &Interpreter,
+    wanted: &Wanted<'_>,
+) -> Option<Bound<'py, PyAny>> {
+    // SAFETY: comparing, and taking a reference, run no Python.
+    unsafe {
+        CACHES.with(py, |caches| {
+            let known = caches
+                .get(interpreter.index)?
+                .by_id
+                .get(wanted.id as usize)?;
+            known.as_ref()?.object_quickly(py, wanted)
+        })
+    }
 }
 
 #[inline]
@@ -180,25 +202,49 @@ fn key(wanted: &Wanted<'_>) -> Key {
 }
 
 impl Resolved {
+    /// The object, where nothing has to be looked up to know that it is the right one.
+    #[inline]
+    fn object_quickly<'py>(
+        &self,
+        py: Python<'py>,
+        wanted: &Wanted<'_>,
+    ) -> Option<Bound<'py, PyAny>> {
+        let is_right = self.is_of(wanted)
+            && self
+                .directory
+                .as_ref()
+                .is_none_or(|(directory, path)| stands_first(directory, path))
+            && self.in_modules.seen(py)? == self.module.as_ptr()
+            && self.further.is_empty()
+            && !self.is_to_be_checked(wanted);
+        if !is_right {
+            return None;
+        }
+        // SAFETY: null or borrowed from the dict, and taken into a reference at once.
+        unsafe { Bound::from_borrowed_ptr_or_opt(py, self.object.seen(py)?) }
+    }
+
+    /// Whether it was loaded as it would be now.
+    #[inline]
+    fn is_of(&self, wanted: &Wanted<'_>) -> bool {
+        self.reloads == importing::reloads() && self.python_path.as_deref() == wanted.python_path
+    }
+
+    /// Whether it is time to look at the file again.
+    #[inline]
+    fn is_to_be_checked(&self, wanted: &Wanted<'_>) -> bool {
+        wanted.auto_reload && wanted.now - self.checked.load(Ordering::Relaxed) > RELOAD_INTERVAL
+    }
+
     /// Whether Python, asked again, would do nothing and say the same.
     #[inline]
     fn is_valid(&self, py: Python<'_>, wanted: &Wanted<'_>) -> PyResult<bool> {
-        if self.reloads != importing::reloads() || self.python_path.as_deref() != wanted.python_path
-        {
+        if !self.is_of(wanted) {
             return Ok(false);
         }
         if let Some((directory, path)) = &self.directory {
             // Programs may have replaced the contents of sys.path.
-            // Mostly it stands where it was put, at the front.
-            // SAFETY: a list; the borrowed item is only compared.
-            let first = unsafe {
-                if ffi::PyList_GET_SIZE(path.as_ptr()) > 0 {
-                    ffi::PyList_GET_ITEM(path.as_ptr(), 0)
-                } else {
-                    std::ptr::null_mut()
-                }
-            };
-            if first != directory.as_ptr() && !path.bind(py).contains(directory)? {
+            if !stands_first(directory, path) && !path.bind(py).contains(directory)? {
                 return Ok(false);
             }
         }
@@ -206,8 +252,7 @@ impl Resolved {
         if self.in_modules.get(py)? != self.module.as_ptr() {
             return Ok(false);
         }
-        if wanted.auto_reload && wanted.now - self.checked.load(Ordering::Relaxed) > RELOAD_INTERVAL
-        {
+        if self.is_to_be_checked(wanted) {
             self.checked.store(wanted.now, Ordering::Relaxed);
             return Ok(Stamp::of(self.file.as_deref()) == self.stamp);
         }
@@ -269,6 +314,16 @@ impl Resolved {
             };
         }
         Ok(Some(object))
+    }
+}
+
+/// Whether a directory is at the front of `sys.path`, where it was put.
+#[inline]
+fn stands_first(directory: &Py<PyString>, path: &Py<PyList>) -> bool {
+    // SAFETY: a list; the borrowed item is only compared.
+    unsafe {
+        ffi::PyList_GET_SIZE(path.as_ptr()) > 0
+            && ffi::PyList_GET_ITEM(path.as_ptr(), 0) == directory.as_ptr()
     }
 }
 
