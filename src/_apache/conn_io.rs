@@ -6,11 +6,29 @@ use pyo3::types::{PyBytes, PyString};
 
 use super::request_config::ConnState;
 use super::{errors, request_io};
-use crate::httpd::conn_io::{Read, READ_FAILED};
+use crate::httpd::conn_io::{ConnBrigade, Read, READ_FAILED};
 use crate::httpd::{Conn, Error};
 
 /// How much one read without a length asks for.
 const CHUNK: usize = 8192;
+
+/// Runs an operation without the GIL, with a brigade that an earlier one has left.
+fn detached<R>(
+    state: &ConnState,
+    py: Python<'_>,
+    body: impl FnOnce(&Conn, &ConnBrigade) -> R,
+) -> PyResult<R> {
+    // SAFETY: `pop` runs no Python.
+    let kept = unsafe { state.brigades.with(py, Vec::pop) };
+    let (brigade, result) = state.detached(py, |c| {
+        let brigade = kept.unwrap_or_else(|| c.make_brigade());
+        let result = body(c, &brigade);
+        (brigade, result)
+    })?;
+    // SAFETY: `push` runs no Python.
+    unsafe { state.brigades.with(py, |brigades| brigades.push(brigade)) };
+    Ok(result)
+}
 
 /// `conn.read`
 pub fn read<'py>(
@@ -29,7 +47,7 @@ pub fn read<'py>(
         state.read_ahead.replace(py, rest);
         return Ok(Some(PyBytes::new(py, &ahead)));
     }
-    match state.detached(py, |c| c.read(limit))? {
+    match detached(state, py, |c, brigade| c.read(brigade, limit))? {
         Ok(Read::Data(data)) => Ok(Some(PyBytes::new(py, &data))),
         Ok(Read::Eos) => Ok(None),
         Err(error) => Err(errors::to_py(py, error)),
@@ -40,9 +58,9 @@ pub fn read<'py>(
 fn read_all<'py>(state: &ConnState, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
     let mut all = state.read_ahead.take(py);
     let had_some = !all.is_empty();
-    let result = state.detached(py, |c: &Conn| -> Result<(), Error> {
+    let result = detached(state, py, |c, brigade| -> Result<(), Error> {
         loop {
-            match c.read(CHUNK)? {
+            match c.read(brigade, CHUNK)? {
                 Read::Data(data) => all.extend_from_slice(&data),
                 Read::Eos => return Ok(()),
             }
@@ -71,7 +89,7 @@ pub fn readline<'py>(
             state.read_ahead.replace(py, rest);
             break;
         }
-        match state.detached(py, Conn::read_line)? {
+        match detached(state, py, Conn::read_line)? {
             Ok(Read::Data(data)) => line.extend_from_slice(&data),
             Ok(Read::Eos) => ended = Some(None),
             Err(error) => ended = Some(Some(error)),
@@ -99,5 +117,5 @@ pub fn write(state: &ConnState, data: &Bound<'_, PyAny>) -> PyResult<()> {
     if bytes.is_empty() {
         return state.with(py, |_| ());
     }
-    state.detached(py, |c| c.write(bytes))
+    detached(state, py, |c, brigade| c.write(brigade, bytes))
 }

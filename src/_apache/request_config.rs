@@ -19,6 +19,7 @@ use crate::config::interp_name::{self, Name};
 use crate::config::phase::Phase;
 use crate::config::DirConfig;
 use crate::httpd::conn::Raw as RawConn;
+use crate::httpd::conn_io::ConnBrigade;
 use crate::httpd::guard::guard;
 use crate::httpd::pool::CleanupStatus;
 use crate::httpd::request::Raw as RawRequest;
@@ -33,6 +34,8 @@ pub struct ConnState {
     conn: GilCell<*mut RawConn>,
     /// What a connection handler's readline took from httpd beyond its limit.
     pub read_ahead: GilCell<Vec<u8>>,
+    /// What its bytes came and went in, as many as threads were at that at a time.
+    pub brigades: GilCell<Vec<ConnBrigade>>,
     /// The last request that took a lock of its own.
     pub lock_owner: GilCell<Weak<RequestState>>,
     /// The emptied state of a request that is gone, for the next one. It is httpd's thread that looks, or
@@ -74,6 +77,7 @@ impl ConnState {
             gate: Gate::new(),
             conn: GilCell::new(conn),
             read_ahead: GilCell::new(Vec::new()),
+            brigades: GilCell::new(Vec::new()),
             lock_owner: GilCell::new(Weak::new()),
             spare: Cell::new(None),
         }
