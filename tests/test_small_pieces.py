@@ -49,3 +49,46 @@ def test_a_talk_of_many_lines(make_server, watch):
             before = talk(2000)
             assert talk(20_000) - before < LIMIT
             connection.send(b"end\n")
+
+
+STREAM = Site(
+    conf="""
+        <Directory @root@/htdocs>
+            SetHandler mod_python
+            PythonHandler stream
+            PythonOutputFilter stream PIECES
+            SetOutputFilter PIECES
+        </Directory>
+    """,
+    files={
+        "stream.py": MEMORY
+        + """
+    from mod_python import apache
+
+    def handler(req):
+        for _ in range(2000):
+            req.write("x")
+        before = occupied()
+        for _ in range(100_000):
+            req.write("x")
+        req.write(" %d" % (occupied() - before))
+        return apache.OK
+
+    def outputfilter(filter):
+        data = filter.read()
+        while data:
+            filter.write(data)
+            data = filter.read()
+        if data is None:
+            filter.close()
+"""
+    },
+)
+
+
+def test_a_filter_of_many_pieces(make_server, watch):
+    with make_server(STREAM) as server:
+        watch(server)
+        pieces, grown = client.get(server.port, "/x").text.split()
+        assert pieces == "x" * 102_000
+        assert int(grown) < LIMIT

@@ -84,64 +84,7 @@ pub fn output(f: &Filter, brigade: &Brigade) -> c_int {
     // SAFETY: made with the context, in the request's pool.
     let unread = unsafe { Brigade::from_raw(context.unread) };
     brigade.move_all(unread);
-    let queue = Brigade::create(r.pool(), f.connection());
-    let status = loop {
-        let before = unread.first();
-        if before == First::Nothing {
-            // Only metadata of others was left, and it is in the queue.
-            break f.pass(queue);
-        }
-        match run.call(Kind::Output, unread, queue) {
-            Outcome::Failed(status) => {
-                context.mode.set(Mode::Ended);
-                unread.clear();
-                queue.clear();
-                break f.fail(r, status);
-            }
-            Outcome::PageWritten => {
-                context.mode.set(Mode::Ended);
-                unread.clear();
-                queue.append_eos();
-                break f.pass_changed(queue);
-            }
-            Outcome::Done(progress) if progress.is_closed => {
-                unread.clear();
-                break progress.status;
-            }
-            Outcome::Done(progress) => {
-                if context.mode.get() == Mode::Transparent {
-                    let is_untouched = progress.consumed == 0 && queue.is_empty();
-                    unread.move_all(queue);
-                    break if is_untouched {
-                        f.pass(queue)
-                    } else {
-                        f.pass_changed(queue)
-                    };
-                }
-                let goes_on = progress.consumed > 0
-                    && progress.status == 0
-                    && !matches!(unread.first(), First::Nothing | First::Eos);
-                if goes_on {
-                    continue;
-                }
-                // The function has had its chance; the end of the stream is never lost.
-                if unread.has_eos() {
-                    queue.append_eos();
-                } else {
-                    queue.append_flush();
-                }
-                unread.clear();
-                let status = f.pass_changed(queue);
-                break if progress.status != 0 {
-                    progress.status
-                } else {
-                    status
-                };
-            }
-        }
-    };
-    queue.clear();
-    status
+    context.with_queue(r, |queue| run.pass_on(unread, queue))
 }
 
 /// An input filter is asked for data.
@@ -259,6 +202,66 @@ impl<'a> Run<'a> {
                     &format!("python_filter: Can't get/create interpreter. {reason}"),
                 );
                 None
+            }
+        }
+    }
+
+    /// Calls the function of an output filter for what is unread, until it has had its chance, and passes on
+    /// what it writes.
+    fn pass_on(&self, unread: &Brigade, queue: &Brigade) -> c_int {
+        loop {
+            let before = unread.first();
+            if before == First::Nothing {
+                // Only metadata of others was left, and it is in the queue.
+                break self.f.pass(queue);
+            }
+            match self.call(Kind::Output, unread, queue) {
+                Outcome::Failed(status) => {
+                    self.context.mode.set(Mode::Ended);
+                    unread.clear();
+                    queue.clear();
+                    break self.f.fail(self.r, status);
+                }
+                Outcome::PageWritten => {
+                    self.context.mode.set(Mode::Ended);
+                    unread.clear();
+                    queue.append_eos();
+                    break self.f.pass_changed(queue);
+                }
+                Outcome::Done(progress) if progress.is_closed => {
+                    unread.clear();
+                    break progress.status;
+                }
+                Outcome::Done(progress) => {
+                    if self.context.mode.get() == Mode::Transparent {
+                        let is_untouched = progress.consumed == 0 && queue.is_empty();
+                        unread.move_all(queue);
+                        break if is_untouched {
+                            self.f.pass(queue)
+                        } else {
+                            self.f.pass_changed(queue)
+                        };
+                    }
+                    let goes_on = progress.consumed > 0
+                        && progress.status == 0
+                        && !matches!(unread.first(), First::Nothing | First::Eos);
+                    if goes_on {
+                        continue;
+                    }
+                    // The function has had its chance; the end of the stream is never lost.
+                    if unread.has_eos() {
+                        queue.append_eos();
+                    } else {
+                        queue.append_flush();
+                    }
+                    unread.clear();
+                    let status = self.f.pass_changed(queue);
+                    break if progress.status != 0 {
+                        progress.status
+                    } else {
+                        status
+                    };
+                }
             }
         }
     }

@@ -55,6 +55,8 @@ pub struct Context {
     pub unread: *mut ffi::apr_bucket_brigade,
     /// Data that was written and not asked for yet (input filters).
     pub pending: *mut ffi::apr_bucket_brigade,
+    /// For what a call writes (output filters), to be used again: a pool gives nothing back before its end.
+    queue: std::cell::Cell<*mut ffi::apr_bucket_brigade>,
 }
 
 /// How upstream asked an input filter for data.
@@ -218,6 +220,18 @@ impl Announced {
 }
 
 impl Context {
+    /// Lends an empty brigade for what an output filter writes; a call inside of another gets one of its own.
+    pub fn with_queue<R>(&self, r: &Request, body: impl FnOnce(&Brigade) -> R) -> R {
+        let kept = self.queue.replace(std::ptr::null_mut());
+        // SAFETY: null, or made below, in the request's pool.
+        let queue = unsafe { Brigade::from_raw_opt(kept) };
+        let queue = queue.unwrap_or_else(|| Brigade::create(r.pool(), r.connection()));
+        let result = body(queue);
+        queue.clear();
+        self.queue.set(queue.as_ptr());
+        result
+    }
+
     /// An output filter gets a brigade: notes what [`Filter::pass_changed`] asks for.
     pub fn note(&self, r: &Request, brigade: &Brigade) {
         if r.header_only() != 0 && brigade.has_data() {
@@ -244,6 +258,7 @@ fn new_context(r: &Request, name: Option<&CStr>) -> *mut c_void {
         has_data_come: std::cell::Cell::new(false),
         unread,
         pending,
+        queue: std::cell::Cell::new(std::ptr::null_mut()),
     };
     r.pool().place(context) as *mut c_void
 }
