@@ -92,6 +92,12 @@ def mod_python(request):
         pytest.fail(str(error), pytrace=False)
 
 
+@pytest.fixture
+def python_version(mod_python):
+    """Such as (3, 11): of the Python that the module under test embeds."""
+    return mod_python.python_version()
+
+
 @pytest.fixture(scope="module")
 def make_server(request, mpm, mod_python):
     """A function that makes (but does not start) a server for a Site; all end with the module."""

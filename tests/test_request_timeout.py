@@ -21,6 +21,7 @@ def once(mpm):
 
 HANDLERS = """
     import os
+    import threading
     import time
     from mod_python import apache
 
@@ -128,6 +129,46 @@ HANDLERS = """
             req.register_cleanup(clean_up, "@root@/tmp/cleaned")
         return apache.OK
 
+    class Counted:
+        entered = left = 0
+
+        def __enter__(self):
+            pass
+
+        def __exit__(self, *error):
+            self.left += 1
+
+        def release(self):
+            self.left += 1
+
+    def in_condition(counted, condition):
+        while True:
+            with condition:
+                time.monotonic()
+
+    def in_with(counted, condition):
+        while True:
+            with counted:
+                counted.entered += 1
+                time.monotonic()
+
+    def in_try(counted, condition):
+        while True:
+            try:
+                counted.entered += 1
+                time.monotonic()
+            finally:
+                counted.release()
+
+    def holds(req):
+        counted, condition = Counted(), threading.Condition(threading.Lock())
+        try:
+            globals()[req.args](counted, condition)
+        except apache.RequestTimeout:
+            is_free = condition.acquire(blocking=False)
+            req.write("%s %d" % (is_free, max(0, counted.entered - counted.left)))
+        return apache.OK
+
     def application(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
         def generate():
@@ -164,6 +205,7 @@ SITE = Site(
             place("grace", "choose", "PythonRequestTimeout 0.2 0.3"),
             place("never", "choose"),
             place("sub", "choose", "PythonRequestTimeout 0.2 60", INTERPRETER),
+            place("once", "choose", "PythonRequestTimeout 0.02 600"),
             place("race", "choose", "PythonRequestTimeout 0.02"),
             place(
                 "wsgi",
@@ -365,6 +407,17 @@ def test_it_meets_the_right_handler_or_nobody(server, log):
         thread.join()
     assert failures == []
     assert seen
+
+
+@pytest.mark.mpms("event")
+@pytest.mark.parametrize("what", ["in_condition", "in_with", "in_try"])
+def test_what_is_to_be_released_is_released(get, log, python_version, what):
+    """It is not raised between the last instruction of a block and the first of its `__exit__`."""
+    if python_version < (3, 10) and what != "in_condition":
+        pytest.skip("Python 3.9 may raise it after any instruction, thus also within such a method")
+    log.allow("MP0701", TRACEBACK)
+    answers = [get(f"/once/holds?{what}") for _ in range(6)]
+    assert [(answer.status, answer.text) for answer in answers] == [(200, "True 0")] * 6
 
 
 def test_shown_by_get_config(make_server):

@@ -26,9 +26,15 @@ impl RequestTimeout {
     /// CPython makes the object where it raises the class: that is how we know that it was raised.
     #[new]
     #[pyo3(signature = (*_args))]
-    fn new(_args: &Bound<'_, PyTuple>) -> Self {
-        watch::note_delivered(_args.py());
-        Self
+    fn new(_args: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        let py = _args.py();
+        match watch::note_delivered(py) {
+            // It was raised in there once more.
+            Err(error) if error.is_instance(py, &class(py)) => return Err(error),
+            Err(error) => error.write_unraisable(py, Some(class(py).as_any())),
+            Ok(()) => {}
+        }
+        Ok(Self)
     }
 
     #[expect(clippy::unused_self, reason = "a method of Python's")]

@@ -1,9 +1,12 @@
-//! Where a thread must not be hit by an exception from outside: code that keeps locks by hand.
+//! Where a thread must not be hit by an exception from outside: code that keeps locks by hand, or is about to
+//! release them.
 
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+
+use super::release;
 
 extern "C" {
     // Of Python 3.9, where pyo3-ffi knows it from 3.10 on for some ABIs only.
@@ -46,11 +49,13 @@ const OURS: [&str; 6] = [
 pub unsafe fn is_at_work(py: Python<'_>, state: *mut ffi::PyThreadState) -> bool {
     // Making the frame object could begin a collection, whose finalizers could let the other thread run.
     let _paused = Paused::new();
-    // SAFETY: the GIL is held, and the state alive (caller); a new reference, or null without any frame.
-    let frame = unsafe { Bound::from_owned_ptr_or_opt(py, PyThreadState_GetFrame(state)) };
-    let Some(frame) = frame else {
+    // SAFETY: alive, as the caller says.
+    let Some(frame) = (unsafe { frame_of(py, state) }) else {
         return false;
     };
+    if release::is_due(&frame).unwrap_or(false) || is_leaving(&frame) {
+        return true;
+    }
     let Some(module) = module_of(&frame) else {
         return false;
     };
@@ -65,6 +70,48 @@ pub unsafe fn is_at_work(py: Python<'_>, state: *mut ffi::PyThreadState) -> bool
     module.starts_with("asyncio.")
         || module == "selectors" && name_of(&frame).as_deref() != Some("select")
         || MODULES.contains(&module.as_str())
+}
+
+/// The innermost Python frame of a thread.
+///
+/// # Safety
+/// The state is alive.
+unsafe fn frame_of(py: Python<'_>, state: *mut ffi::PyThreadState) -> Option<Bound<'_, PyAny>> {
+    // SAFETY: the GIL is held, and the state alive (caller); a new reference, or null without any frame.
+    unsafe { Bound::from_owned_ptr_or_opt(py, PyThreadState_GetFrame(state)) }
+}
+
+/// The exception is being raised in this thread: what must not be left undone is done first.
+///
+/// # Errors
+/// What that raises.
+pub fn before_raised(py: Python<'_>) -> PyResult<()> {
+    // SAFETY: attached, as `py` says.
+    match unsafe { frame_of(py, ffi::PyThreadState_Get()) } {
+        Some(frame) => release::do_first(&frame),
+        None => Ok(()),
+    }
+}
+
+/// Whether a frame has left a block and not begun what comes after: `finally`, or the call of `__exit__`. Python
+/// 3.9 looks for exceptions there too.
+#[cfg(not(Py_3_10))]
+fn is_leaving(frame: &Bound<'_, PyAny>) -> bool {
+    const POP_BLOCK: u8 = 87;
+    let opcode = || -> PyResult<u8> {
+        let py = frame.py();
+        let code = frame.getattr(intern!(py, "f_code"))?;
+        let last = frame.getattr(intern!(py, "f_lasti"))?;
+        code.getattr(intern!(py, "co_code"))?
+            .get_item(last)?
+            .extract()
+    };
+    opcode().is_ok_and(|opcode| opcode == POP_BLOCK)
+}
+
+#[cfg(Py_3_10)]
+fn is_leaving(_frame: &Bound<'_, PyAny>) -> bool {
+    false
 }
 
 /// Whether a thread waits in `Thread.start` for the one it has started: before that one runs, CPython (until 3.11)

@@ -8,6 +8,7 @@ pub mod given_back;
 mod heap;
 pub mod home;
 pub mod registry;
+mod release;
 pub mod shared_class;
 pub mod stacks;
 pub mod thread;

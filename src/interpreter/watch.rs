@@ -7,8 +7,9 @@
 //!
 //! It is set only where the code that it will meet can stand it. CPython raises it at the next call or jump of
 //! the innermost frame, and some code, Python's import system above all, would be left there with a lock that
-//! nobody releases. Such frames are waited for. (interpreter/delicate.rs) Python 3.13 looks for the exception
-//! before it lets go of the GIL, not after: there it may come a call later, and hit such a frame all the same.
+//! nobody releases. Such frames are waited for. (interpreter/delicate.rs) Python 3.13 and later look for the
+//! exception before they let go of the GIL, not after: there it may come a call later, and hit such a frame all
+//! the same. That does no harm but where the frame's function would have released something. (interpreter/release.rs)
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_ulong};
@@ -224,19 +225,30 @@ pub fn shielded<R>(
     }
 }
 
-/// The exception was raised in this thread.
-pub fn note_delivered(py: Python<'_>) {
-    if let Some(watch) = MINE.get() {
-        watch.with(py, |calls| {
-            if let Some(top) = calls.last_mut().filter(|top| top.pending) {
-                top.pending = false;
-                top.delivered = true;
-                for call in calls.iter_mut().filter(|call| call.is_told) {
-                    call.stage = Stage::Over;
-                }
-            }
-        });
-        watch.publish(py);
+/// The exception is being raised in this thread; where that must not be, what the thread was about to do is done.
+///
+/// # Errors
+/// What that raises.
+pub fn note_delivered(py: Python<'_>) -> PyResult<()> {
+    let Some(watch) = MINE.get() else {
+        return Ok(());
+    };
+    let is_ours = watch.with(py, |calls| {
+        let Some(top) = calls.last_mut().filter(|top| top.pending) else {
+            return false;
+        };
+        top.pending = false;
+        top.delivered = true;
+        for call in calls.iter_mut().filter(|call| call.is_told) {
+            call.stage = Stage::Over;
+        }
+        true
+    });
+    watch.publish(py);
+    if is_ours {
+        delicate::before_raised(py)
+    } else {
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 from typing import ClassVar, Optional
 
-from pyhttpd.python import readable_home
+from pyhttpd.python import readable_home, version
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
@@ -129,6 +129,11 @@ class ModPython:
         other = ModPython.other_python
         home = readable_home(other) if other else None
         return ModPython("ours", so.resolve(), REPOSITORY / "python", other, home)
+
+    def python_version(self) -> tuple:
+        """Such as (3, 11): of the Python it embeds."""
+        numbers = version(self.python or "/usr/bin/python3").split(".")
+        return tuple(int(number) for number in numbers[:2])
 
     @staticmethod
     def original() -> "ModPython":
