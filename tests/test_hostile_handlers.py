@@ -351,7 +351,8 @@ def works(server):
 # name -> the answer's status and text, and what the log says. The child lives.
 LIVES = {
     "recursion": (500, "", "RecursionError: maximum recursion depth exceeded"),
-    "recursion_in_c": (500, "", "RecursionError: maximum recursion depth exceeded"),
+    # "maximum recursion depth exceeded"; from Python 3.14 on "Stack overflow".
+    "recursion_in_c": (500, "", "RecursionError: "),
     "sys_exit": (500, "", "SystemExit: the handler wants to exit"),
     "exit_in_thread": (200, "alive", None),
     "bad_del": (200, "alive", "ValueError: in __del__"),
@@ -452,7 +453,9 @@ DIES = {
 
 
 @pytest.mark.parametrize("name", DIES)
-def test_dies_alone(server, log, name):
+def test_dies_alone(server, log, python_version, name):
+    if name == "no_limit" and python_version >= (3, 12):
+        pytest.skip("Python has a limit of its own for C's stack")
     log.deaths_expected = True
     log.allow("AH0005[12]", "MP0110")
     held = {}

@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import random
-import sys
 
 import pytest
 
@@ -84,8 +83,9 @@ def test_the_line_of_the_page_is_shown(fails):
     assert "ZeroDivisionError" in after
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python shows no carets")
-def test_carets_stand_under_the_page_s_own_text(fails):
+def test_carets_stand_under_the_page_s_own_text(fails, python_version):
+    if python_version < (3, 11):
+        pytest.skip("Python shows no carets")
     text = fails('""" é <%= {}[\'key\'] + 2 %>\n')
     assert '    """ é <%= {}[\'key\'] + 2 %>\n              ~~^^^^^^^\n' in text
 
@@ -118,8 +118,9 @@ def test_a_line_after_an_include(fails):
     assert "<%= nothing %>" in entry(text, "page.psp", 3)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="lines are all that Python knows")
-def test_tags_of_two_files_on_one_line_of_the_program(fails):
+def test_tags_of_two_files_on_one_line_of_the_program(fails, python_version):
+    if python_version < (3, 11):
+        pytest.skip("lines are all that Python knows")
     page = '<% x = 1 %><%@ include file="part.psp" %><%= nothing %>'
     text = fails(page, part="\n<%= x %>")
     assert "<%= nothing %>" in entry(text, "page.psp", 1)

@@ -431,6 +431,8 @@ def test_root_serves_a_copy_of_what_the_children_cannot_read(serve, tmp_path):
 @needs_root
 def test_without_root(serve, folder):
     """The command as a user without rights, with copies of package and module they can read."""
+    if ModPython.ours().home is not None:
+        pytest.skip("nobody cannot read the Python itself, only a copy of its home")
     aside = shutil.ignore_patterns("__pycache__", "*.new")  # which other suites make there
     shutil.copytree(REPOSITORY / "python", folder / "python", ignore=aside)
     shutil.copy(ModPython.ours().shared_object, folder / "mod_python.so")

@@ -231,7 +231,8 @@ def test_django_file_and_errors(get, server, log):
     assert get("/django/nowhere").status == 404
     # Django writes these to wsgi.errors.
     log.expect("Not Found: /django/nowhere", "Internal Server Error: /django/fails")
-    log.expect("RuntimeError: on purpose", "Traceback|response|raise|  File", r"\^\^")
+    log.expect("RuntimeError: on purpose", "Traceback|response|raise|  File")
+    log.allow(r"\^\^")  # From Python 3.11 on, and from 3.13 on only where they say something.
     assert get("/django/fails").status == 500
 
 

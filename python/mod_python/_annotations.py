@@ -64,7 +64,8 @@ def _converter(annotation):
 
 def _is_union(annotation):
     names = type(annotation).__name__, str(getattr(annotation, "__origin__", ""))
-    return names[0] == "UnionType" or names[1] == "typing.Union"
+    # From Python 3.14 on both are one class, typing.Union.
+    return names[0] in ("UnionType", "Union") or names[1] == "typing.Union"
 
 
 def _single(convert):

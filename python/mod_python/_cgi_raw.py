@@ -36,3 +36,7 @@ class Output(io.BufferedIOBase):
 
     def flush(self):
         self._stdout.flush()
+
+    def __del__(self):
+        # Without this Python closes it, which flushes a request that is over by then.
+        pass

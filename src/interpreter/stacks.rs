@@ -25,19 +25,30 @@ pub struct Stack {
 ///
 /// # Errors
 /// What `sys._current_frames` raises: MemoryError.
-pub fn all(py: Python<'_>) -> PyResult<Vec<Stack>> {
-    let sys = py.import("sys")?;
-    let frames = sys.getattr("_current_frames")?.call0()?;
-    let frames = frames.cast_into::<PyDict>()?;
-    let mut stacks = Vec::with_capacity(frames.len());
-    for (thread, frame) in frames.iter() {
-        stacks.push(Stack {
-            thread: thread.extract()?,
-            frames: frames_of(frame),
-        });
+pub fn all(_py: Python<'_>) -> PyResult<Vec<Stack>> {
+    let mut stacks = Vec::new();
+    // Python 3.14 tells of the current interpreter's threads only. The GIL is one for all, and held.
+    for interpreter in registry::distinct() {
+        super::enter(interpreter, |py| add_current(py, &mut stacks))?;
     }
     stacks.sort_by_key(|stack| stack.thread);
     Ok(stacks)
+}
+
+/// Adds the stacks the current interpreter tells of.
+fn add_current(py: Python<'_>, stacks: &mut Vec<Stack>) -> PyResult<()> {
+    let sys = py.import("sys")?;
+    let frames = sys.getattr("_current_frames")?.call0()?;
+    for (thread, frame) in frames.cast_into::<PyDict>()?.iter() {
+        let thread = thread.extract()?;
+        if stacks.iter().all(|stack| stack.thread != thread) {
+            stacks.push(Stack {
+                thread,
+                frames: frames_of(frame),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The lines of one stack. Attributes of frames and code objects are plain members: no Python code runs.

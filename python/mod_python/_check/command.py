@@ -63,6 +63,8 @@ def read(path, kind):
             encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
         except SyntaxError as error:
             return Finding("encoding", path, 1, 0, str(error), None), None
+        except (LookupError, ValueError) as error:  # Python 3.14 decodes the first lines there
+            return Finding("encoding", path, 1, 0, str(error), None), None
     elif kind in ("conf", "htaccess"):
         # httpd takes any bytes; so do we, and give them back as they were.
         return data.decode("utf-8", "surrogateescape"), "utf-8"
