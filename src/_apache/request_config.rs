@@ -235,6 +235,8 @@ pub struct RequestState {
     pub content_type_set: GilCell<bool>,
     /// Bytes that httpd certainly still buffers, so that adding a few cannot block.
     pub unsent: GilCell<usize>,
+    /// Nothing more of the response is wanted: see [`Request::wants_head_only`].
+    pub head_sent: GilCell<bool>,
     pub body: GilCell<request_body::Slot>,
     pub added: GilCell<Vec<Added>>,
     pub filters: GilCell<Vec<AddedFilter>>,
@@ -294,6 +296,7 @@ impl RequestState {
             bytes_queued: GilCell::new(0),
             content_type_set: GilCell::new(false),
             unsent: GilCell::new(0),
+            head_sent: GilCell::new(false),
             body: GilCell::new(request_body::Slot::default()),
             added: GilCell::new(Vec::new()),
             filters: GilCell::new(Vec::new()),

@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyString};
 use super::request_config::RequestState;
 use super::{errors, text};
 use crate::httpd::request_io::{FLUSH_FAILED, WRITE_FAILED};
-use crate::httpd::Error;
+use crate::httpd::{Error, Request};
 
 /// How much unflushed output httpd keeps before it hands all of it on, with what did not fit any more
 /// (APR_BUCKET_BUFF_SIZE; see `apr_brigade_write` with a flush function).
@@ -89,22 +89,23 @@ unsafe fn write_memory(
         return state.with(py, |_| ());
     }
     let unsent = state.unsent.get(py).saturating_add(length);
-    let result = if !flush && unsent <= BUFFER {
+    let result = if state.head_sent.get(py) {
+        state.with(py, Request::writable)?
+    } else if !flush && unsent <= BUFFER {
         state.unsent.replace(py, unsent);
         // SAFETY: the caller's promise.
         state.with(py, |r| unsafe { r.write_memory(memory) })?
     } else {
         // Either way the buffer is empty afterwards.
         state.unsent.replace(py, 0);
-        state.detached(py, |r| {
+        let (result, is_all) = state.detached(py, |r| {
             // SAFETY: the caller's promise.
-            unsafe { r.write_memory(memory) }?;
-            if flush {
-                r.flush()
-            } else {
-                Ok(())
-            }
-        })?
+            let written = unsafe { r.write_memory(memory) };
+            let result = written.and_then(|()| if flush { r.flush() } else { Ok(()) });
+            (result, r.wants_head_only())
+        })?;
+        state.head_sent.replace(py, is_all);
+        result
     };
     result.map_err(|error| match error {
         // Whichever step failed, it was a write.
@@ -119,9 +120,12 @@ unsafe fn write_memory(
 
 /// `req.flush`
 pub fn flush(state: &Arc<RequestState>, py: Python<'_>) -> PyResult<()> {
-    state
-        .detached(py, |r| r.flush())?
-        .map_err(|error| errors::to_py(py, error))?;
+    if state.head_sent.get(py) {
+        return state.with(py, |_| ());
+    }
+    let (result, is_all) = state.detached(py, |r| (r.flush(), r.wants_head_only()))?;
+    result.map_err(|error| errors::to_py(py, error))?;
+    state.head_sent.replace(py, is_all);
     state.unsent.replace(py, 0);
     Ok(())
 }
@@ -155,9 +159,15 @@ pub fn sendfile(
         ));
     }
     let length = if len < 0 { None } else { Some(len) };
-    let sent = state
-        .detached(py, |r| r.sendfile(&c_path, offset, length))?
-        .map_err(|error| PyOSError::new_err(error.to_string()))?;
+    let is_sent = state.head_sent.get(py);
+    let (result, is_all) = state.detached(py, |r| {
+        (
+            r.sendfile(&c_path, offset, length, !is_sent),
+            r.wants_head_only(),
+        )
+    })?;
+    let sent = result.map_err(|error| PyOSError::new_err(error.to_string()))?;
+    state.head_sent.replace(py, is_all);
     state.unsent.replace(py, 0);
     state
         .bytes_queued

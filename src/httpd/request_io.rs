@@ -30,9 +30,7 @@ impl Request {
     /// # Errors
     /// As [`Self::write`].
     pub unsafe fn write_memory(&self, data: *const [u8]) -> Result<(), Error> {
-        if self.eos_sent() != 0 {
-            return Err(Error::Client(COMPLETE));
-        }
+        self.writable()?;
         let (mut start, mut left) = (data.cast::<u8>(), data.len());
         while left > 0 {
             let length = left.min(c_int::MAX as usize);
@@ -50,6 +48,23 @@ impl Request {
         Ok(())
     }
 
+    /// # Errors
+    /// [`Error::Client`] when the response is complete.
+    pub fn writable(&self) -> Result<(), Error> {
+        if self.eos_sent() != 0 {
+            return Err(Error::Client(COMPLETE));
+        }
+        Ok(())
+    }
+
+    /// Whether the client wants no more than the head of the response, and gets it over HTTP/2.
+    ///
+    /// Over HTTP/1 httpd drops the rest itself. mod_http2 ends a stream with an error instead when there
+    /// comes more than one brigade after the head.
+    pub fn wants_head_only(&self) -> bool {
+        self.header_only() != 0 && self.connection().is_secondary()
+    }
+
     /// Sends what the output filters keep.
     ///
     /// # Errors
@@ -63,7 +78,7 @@ impl Request {
     }
 
     /// Sends a part of a file through httpd's file buckets, as EnableSendfile and EnableMMAP allow;
-    /// returns the bytes handed over.
+    /// returns the bytes handed over. Where they are not wanted the file is looked at only.
     ///
     /// # Errors
     /// [`SendFileError`] tells which step failed.
@@ -72,6 +87,7 @@ impl Request {
         path: &CStr,
         offset: i64,
         length: Option<i64>,
+        is_wanted: bool,
     ) -> Result<i64, SendFileError> {
         if self.eos_sent() != 0 {
             return Err(SendFileError::Complete);
@@ -105,9 +121,9 @@ impl Request {
             if status != 0 {
                 return Err(SendFileError::Open);
             }
-            if length == 0 {
+            if length == 0 || !is_wanted {
                 ffi::apr_file_close(file);
-                return Ok(0);
+                return Ok(length);
             }
             let r = self.as_ptr();
             let brigade = ffi::apr_brigade_create((*r).pool, (*(*r).connection).bucket_alloc);

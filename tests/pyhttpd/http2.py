@@ -75,12 +75,12 @@ class Http2Connection:
             # What came before is there to be read all the same.
             self.is_open = False
 
-    def send(self, *paths: str) -> list[Answer]:
+    def send(self, *paths: str, method: str = "GET") -> list[Answer]:
         """Begin requests, together."""
         made, frames = [], []
         for path in paths:
             fields = [
-                (b":method", b"GET"),
+                (b":method", method.encode("ascii")),
                 (b":scheme", self._scheme),
                 (b":authority", b"localhost"),
                 (b":path", path.encode("latin-1")),
