@@ -98,7 +98,8 @@ def graceful_stop(server, path):
             # httpd sends SIGTERM, and SIGKILL after some seconds to those that do not listen.
             assert server.process.wait(120) == 0
             took = time.monotonic() - began
-        assert not any(alive(pid) for pid in children)
+        # Under prefork httpd sends SIGTERM to the last ones and does not wait for their end.
+        wait_for(lambda: not any(alive(pid) for pid in children), 60)
         with pytest.raises(OSError):
             server.socket()
     return took

@@ -199,7 +199,7 @@ class Server:
             f"Listen 127.0.0.1:{self.port}",
             "ServerName localhost",
             "ServerAdmin admin@localhost",
-            "Timeout 10",
+            "Timeout 60",
             "KeepAliveTimeout 10",
             "MaxKeepAliveRequests 0",
             f"ErrorLog {self.log.path}",
