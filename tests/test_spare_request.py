@@ -49,6 +49,21 @@ HANDLER = """
         except RuntimeError as error:
             req.write("%s %s" % (kept[0] is req, error))
 
+    def do_keep_table(req):
+        kept[:] = [req.headers_in, req.notes, weakref.ref(req.headers_out), iter(req.headers_in)]
+        req.notes["mine"] = "1"
+        req.write("kept")
+
+    def do_kept_table(req):
+        said = []
+        for use in (lambda: kept[0]["X-Number"], lambda: kept[1]["mine"], lambda: next(kept[3])):
+            try:
+                said.append(use())
+            except RuntimeError as error:
+                said.append("over" in str(error))
+        out = kept[2]() is None
+        req.write("%s %s %s %s" % (said, out, "mine" in req.notes, req.headers_in["X-Number"]))
+
     def do_related(req):
         values = [req.connection.id, req.server.port, len(req.get_options()), len(req.get_config())]
         req.write("%s %s" % (req.headers_in["X-Number"], len(values)))
@@ -68,12 +83,19 @@ HANDLER = """
                         one.uri
                     except RuntimeError as error:
                         one.mine = "left"
+                        kept.append(one.headers_in)
                         found.append(str(error))
                         break
             one = None
 
     def do_found(req):
-        req.write("%s %s" % (found, sorted(vars(req))))
+        number = req.headers_in["X-Number"]
+        if kept:
+            try:
+                kept[0]["X-Number"]
+            except RuntimeError as error:
+                found.append(str(error))
+        req.write("%s %s %s" % (found, sorted(vars(req)), number))
 """
 
 SITE = Site(
@@ -111,10 +133,11 @@ def test_it_is_put_aside(ask):
     assert ask("look") == "looking"
     deadline = time.monotonic() + 60
     # Each request takes it away from the one who looks; he finds it between them.
-    while (text := ask("found")).startswith("[]"):
+    while (text := ask("found", 7)).startswith("[]"):
         assert time.monotonic() < deadline, "no object is put aside"
         time.sleep(0.1)
-    assert text == "['the request is over: this object can no longer be used'] []"
+    over = "the request is over: this object can no longer be used"
+    assert text == f"{[over, over]} [] 7"
 
 
 def test_nothing_of_the_last_request_is_left(ask):
@@ -142,3 +165,10 @@ def test_an_object_that_somebody_has(ask):
     assert ask("is_kept", 2) == gone
     assert ask("own", 3) == "[] 3"
     assert ask("is_kept", 4) == gone
+
+
+def test_tables_that_somebody_has(ask):
+    assert ask("own", 1) == "[] 1"
+    assert ask("keep_table", 2) == "kept"
+    for number in (3, 4):
+        assert ask("kept_table", number) == f"[True, True, True] True False {number}"

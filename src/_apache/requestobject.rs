@@ -15,6 +15,7 @@ use super::finfoobject::FileInfo;
 use super::hlistobject::HList;
 use super::request_config::{Cleanup, RequestState};
 use super::serverobject::ServerObject;
+use super::spare_request::is_alone;
 use super::tableobject::{TableObject, Which};
 use super::{
     configtable, instance_dict, request_body, request_cgi, request_handlers, request_io, text,
@@ -45,6 +46,8 @@ pub struct RequestObject {
     /// None between two requests; see `spare_request`.
     state: GilCell<Option<Arc<RequestState>>>,
     tables: GilCell<[Option<Py<TableObject>>; Which::COUNT]>,
+    /// A bit for each table that is the request's; the others wait for one.
+    lent: GilCell<u8>,
     connection: GilCell<Option<Py<ConnObject>>>,
     server: GilCell<Option<Py<ServerObject>>>,
     config: GilCell<Option<Py<TableObject>>>,
@@ -57,6 +60,7 @@ impl RequestObject {
         Self {
             state: GilCell::new(Some(state)),
             tables: GilCell::new([const { None }; Which::COUNT]),
+            lent: GilCell::new(0),
             connection: GilCell::new(None),
             server: GilCell::new(None),
             config: GilCell::new(None),
@@ -92,16 +96,12 @@ impl RequestObject {
         unsafe { self.state.with(py, |state| state.is_none()) }
     }
 
-    /// Whether objects were made for its attributes, which belong to the request.
+    /// Whether there are objects of its attributes, which belong to the request.
     #[inline]
     pub fn has_made_any(&self, py: Python<'_>) -> bool {
         // SAFETY: looking runs no Python.
-        unsafe {
-            self.tables
-                .with(py, |tables| tables.iter().any(Option::is_some))
-                || self.connection.with(py, |connection| connection.is_some())
-                || self.has_made_changeable(py)
-        }
+        let has_connection = unsafe { self.connection.with(py, |connection| connection.is_some()) };
+        has_connection || self.lent.get(py) != 0 || self.has_made_changeable(py)
     }
 
     /// Whether among them are some that programs change: a new `req` must not lose that.
@@ -118,8 +118,36 @@ impl RequestObject {
     /// Takes them out, for the caller to drop.
     #[cold]
     pub fn take_made(&self, py: Python<'_>) -> impl Sized {
+        self.lent.replace(py, 0);
         (
             self.tables.replace(py, [const { None }; Which::COUNT]),
+            self.connection.take(py),
+            self.server.take(py),
+            self.config.take(py),
+            self.options.take(py),
+        )
+    }
+
+    /// The same, but keeps the tables that nobody else has: they will be another request's.
+    pub fn take_made_but_tables(&self, py: Python<'_>) -> impl Sized {
+        let lent = self.lent.replace(py, 0);
+        let mut left = [const { (None, None) }; Which::COUNT];
+        // SAFETY: looking and moving run no Python.
+        unsafe {
+            self.tables.with(py, |tables| {
+                for (index, slot) in tables.iter_mut().enumerate() {
+                    left[index] = match slot {
+                        _ if lent & (1 << index) == 0 => continue,
+                        Some(table) if is_alone(table.as_ptr()) => {
+                            (table.get().lend(py, None), None)
+                        }
+                        noticed => (None, noticed.take()),
+                    };
+                }
+            });
+        }
+        (
+            left,
             self.connection.take(py),
             self.server.take(py),
             self.config.take(py),
@@ -169,17 +197,29 @@ impl RequestObject {
                 tables[which as usize].as_ref().map(|t| t.bind(py).clone())
             })
         };
-        if let Some(table) = known {
-            return Ok(table);
+        let bit = 1 << which as u8;
+        match known {
+            Some(table) if self.lent.get(py) & bit != 0 => Ok(table),
+            // Kept of a request before.
+            Some(table) if !self.is_idle(py) => {
+                table.get().lend(py, Some(self.state().clone()));
+                self.lent.replace(py, self.lent.get(py) | bit);
+                Ok(table)
+            }
+            _ => {
+                let table = Bound::new(py, TableObject::of_request(self.state().clone(), which))?;
+                if !self.is_idle(py) {
+                    // SAFETY: the slot was empty: nothing is dropped.
+                    unsafe {
+                        self.tables.with(py, |tables| {
+                            tables[which as usize] = Some(table.clone().unbind())
+                        })
+                    };
+                    self.lent.replace(py, self.lent.get(py) | bit);
+                }
+                Ok(table)
+            }
         }
-        let table = Bound::new(py, TableObject::of_request(self.state().clone(), which))?;
-        // SAFETY: the slot was empty: nothing is dropped.
-        unsafe {
-            self.tables.with(py, |tables| {
-                tables[which as usize] = Some(table.clone().unbind())
-            })
-        };
-        Ok(table)
     }
 
     fn related<'py>(

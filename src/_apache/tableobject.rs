@@ -63,9 +63,20 @@ impl OwnTable {
 
 /// Where the entries are.
 enum Source {
-    Request(Arc<RequestState>, Which),
+    /// None between two requests; see `spare_request`.
+    Request(GilCell<Option<Arc<RequestState>>>, Which),
     Own(GilCell<OwnTable>),
     Conn(Arc<ConnState>),
+}
+
+/// What is known of a table's request.
+#[inline(always)]
+fn state_of(cell: &GilCell<Option<Arc<RequestState>>>) -> &Arc<RequestState> {
+    // SAFETY: under the GIL, like every use of a table; replaced only while nobody has a reference to it.
+    match unsafe { cell.peek() } {
+        Some(state) => state,
+        None => RequestState::of_none(),
+    }
 }
 
 /// A multi-valued mapping of str to str whose keys ignore ASCII case and keep their order.
@@ -95,7 +106,20 @@ impl TableObject {
     /// A live table of a request.
     pub fn of_request(state: Arc<RequestState>, which: Which) -> Self {
         Self {
-            source: Source::Request(state, which),
+            source: Source::Request(GilCell::new(Some(state)), which),
+        }
+    }
+
+    /// Makes a request's table another request's, or none's; gives back whose it was.
+    #[inline]
+    pub fn lend(
+        &self,
+        py: Python<'_>,
+        state: Option<Arc<RequestState>>,
+    ) -> Option<Arc<RequestState>> {
+        match &self.source {
+            Source::Request(of, _) => of.replace(py, state),
+            _ => state,
         }
     }
 
@@ -120,7 +144,7 @@ impl TableObject {
     #[inline(always)]
     pub fn with<R>(&self, py: Python<'_>, body: impl FnOnce(&Table) -> R) -> PyResult<R> {
         match &self.source {
-            Source::Request(state, which) => state.with(py, |r| body(which.of(r))),
+            Source::Request(state, which) => state_of(state).with(py, |r| body(which.of(r))),
             Source::Conn(state) => state.with(py, |c| body(c.notes())),
             Source::Own(own) => {
                 // SAFETY: the table lives in the pool beside it; no Python code runs in here.
@@ -147,7 +171,7 @@ impl TableObject {
     #[inline(always)]
     pub fn quick_of_request(&self, py: Python<'_>) -> Option<&Table> {
         match &self.source {
-            Source::Request(state, which) => state.quick(py).map(|r| which.of(r)),
+            Source::Request(state, which) => state_of(state).quick(py).map(|r| which.of(r)),
             _ => None,
         }
     }
