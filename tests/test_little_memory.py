@@ -47,8 +47,54 @@ SITE = Site(
                 finally:
                     resource.setrlimit(resource.RLIMIT_AS, before)
 
+            GETTERS = (
+                lambda req: req.uri,
+                lambda req: req.user,
+                lambda req: req.connection.notes.keys(),
+                lambda req: list(req.connection.notes),
+                lambda req: req.notes["x"],
+                lambda req: req.notes.get("x"),
+                lambda req: req.notes.setdefault("x"),
+                lambda req: req.notes.popitem(),
+                lambda req: req.notes.values(),
+                lambda req: req.notes.items(),
+                lambda req: list(req.notes.itervalues()),
+                lambda req: list(req.notes.iteritems()),
+            )
+
+            def read(req):
+                big = "x" * (16 * 2**20)
+                req.user = req.uri = big
+                req.notes["x"] = req.connection.notes[big] = big
+                said = {read_without_memory(getter, req) for getter in GETTERS}
+                req.connection.notes.clear()
+                req.user = req.uri = ""
+                return " ".join(sorted(said))
+
+            def read_without_memory(getter, req):
+                before = resource.getrlimit(resource.RLIMIT_AS)
+                with open("/proc/self/statm") as file:
+                    now = int(file.read().split()[0]) * resource.getpagesize()
+                taken = []
+                resource.setrlimit(resource.RLIMIT_AS, (now + 8 * 2**20, before[1]))
+                try:
+                    while True:
+                        # What malloc has kept of memory that was freed.
+                        taken.append(bytearray(4 * 2**20))
+                except MemoryError:
+                    try:
+                        getter(req)
+                        return "read"
+                    except BaseException as error:
+                        return type(error).__name__
+                finally:
+                    resource.setrlimit(resource.RLIMIT_AS, before)
+
             def handler(req):
                 if not req.args:
+                    return apache.OK
+                if req.args == "read":
+                    req.write("%s %d" % (read(req), len(req.notes["x"])))
                     return apache.OK
                 function = globals()[req.args]
                 said = [starved(function, table) for table in (apache.table(), req.notes)]
@@ -66,3 +112,9 @@ def test_tables(request, get, how):
     if request.config.getoption("--sanitizer"):
         pytest.skip("a sanitizer does not live in little memory")
     assert get("/x?" + how).text == "MemoryError MemoryError 1"
+
+
+def test_reading(request, get):
+    if request.config.getoption("--sanitizer"):
+        pytest.skip("a sanitizer does not live in little memory")
+    assert get("/x?read").text == "MemoryError 16777216"

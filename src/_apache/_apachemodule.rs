@@ -59,7 +59,7 @@ fn config_tree(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 
 /// ServerRoot.
 #[pyfunction]
-fn server_root(py: Python<'_>) -> Bound<'_, PyString> {
+fn server_root(py: Python<'_>) -> PyResult<Bound<'_, PyString>> {
     text::decode(py, crate::httpd::server::root().to_bytes())
 }
 
@@ -137,7 +137,7 @@ fn expr<'py>(
         Ok(crate::httpd::expr::Value::Bool(value)) => {
             Ok(value.into_pyobject(py)?.to_owned().into_any())
         }
-        Ok(crate::httpd::expr::Value::Text(value)) => Ok(text::decode(py, &value).into_any()),
+        Ok(crate::httpd::expr::Value::Text(value)) => text::decode(py, &value).map(Bound::into_any),
         Err(message) => Err(PyValueError::new_err(message)),
     }
 }

@@ -14,8 +14,8 @@ pub fn config_tree(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 fn list<'py>(py: Python<'py>, mut node: Option<Node>) -> PyResult<Bound<'py, PyList>> {
     let list = PyList::empty(py);
     while let Some(current) = node {
-        let name = current.name().map(|name| text::from_c(py, name));
-        let args = current.args().map(|args| text::from_c(py, args));
+        let name = text::from_c_opt(py, current.name())?;
+        let args = text::from_c_opt(py, current.args())?;
         list.append((name, args))?;
         if let Some(child) = current.first_child() {
             list.append(self::list(py, Some(child))?)?;

@@ -4,6 +4,7 @@ use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
+use super::bytes_room;
 use super::request_config::ConnState;
 use super::{errors, request_io};
 use crate::httpd::conn_io::{ConnBrigade, Read, READ_FAILED};
@@ -45,10 +46,10 @@ pub fn read<'py>(
     if !ahead.is_empty() {
         let rest = ahead.split_off(ahead.len().min(limit));
         state.read_ahead.replace(py, rest);
-        return Ok(Some(PyBytes::new(py, &ahead)));
+        return bytes_room::copy(py, &ahead).map(Some);
     }
     match detached(state, py, |c, brigade| c.read(brigade, limit))? {
-        Ok(Read::Data(data)) => Ok(Some(PyBytes::new(py, &data))),
+        Ok(Read::Data(data)) => bytes_room::copy(py, &data).map(Some),
         Ok(Read::Eos) => Ok(None),
         Err(error) => Err(errors::to_py(py, error)),
     }
@@ -68,7 +69,7 @@ fn read_all<'py>(state: &ConnState, py: Python<'py>) -> PyResult<Option<Bound<'p
     })?;
     match result {
         Err(_) if all.is_empty() && !had_some => Err(PyOSError::new_err(READ_FAILED)),
-        _ => Ok(Some(PyBytes::new(py, &all))),
+        _ => bytes_room::copy(py, &all).map(Some),
     }
 }
 
@@ -98,7 +99,7 @@ pub fn readline<'py>(
     match ended {
         Some(Some(error)) if line.is_empty() => Err(errors::to_py(py, error)),
         Some(None) if line.is_empty() => Ok(None),
-        _ => Ok(Some(PyBytes::new(py, &line))),
+        _ => bytes_room::copy(py, &line).map(Some),
     }
 }
 

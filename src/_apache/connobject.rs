@@ -64,7 +64,7 @@ macro_rules! conn_methods {
                 $(#[$tdoc])*
                 #[getter]
                 fn $text<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
-                    self.with(py, |c| text::from_c_opt(py, c.$text()))
+                    self.with(py, |c| text::from_c_opt(py, c.$text()))?
                 }
             )*
             $(
@@ -132,7 +132,7 @@ conn_methods! {
     #[getter]
     fn remote_ip<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
         self.deprecated(py, b"mod_python: conn.remote_ip deprecated in 2.4, use req.useragent_ip or conn.client_ip")?;
-        self.with(py, |c| text::from_c_opt(py, c.client_ip()))
+        self.with(py, |c| text::from_c_opt(py, c.client_ip()))?
     }
 
     /// apache.AP_CONN_UNKNOWN, AP_CONN_CLOSE or AP_CONN_KEEPALIVE. Writable.

@@ -15,7 +15,7 @@ const MAX_LENGTH: usize = 32;
 static KNOWN: GilCell<[Option<Py<PyString>>; PLACES]> = GilCell::new([const { None }; PLACES]);
 
 /// The str for a name, decoded like all of a form.
-pub fn get<'py>(py: Python<'py>, name: &[u8]) -> Bound<'py, PyString> {
+pub fn get<'py>(py: Python<'py>, name: &[u8]) -> PyResult<Bound<'py, PyString>> {
     if name.len() > MAX_LENGTH || !name.is_ascii() {
         return decode_replacing(py, name);
     }
@@ -30,13 +30,14 @@ pub fn get<'py>(py: Python<'py>, name: &[u8]) -> Bound<'py, PyString> {
             (ascii(known) == name).then(|| known.clone())
         })
     };
-    known.unwrap_or_else(|| {
-        let made = decode_replacing(py, name);
-        let kept = Some(made.clone().unbind());
-        // SAFETY: the old one is dropped outside.
-        drop(unsafe { KNOWN.with(py, |known| std::mem::replace(&mut known[place], kept)) });
-        made
-    })
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let made = decode_replacing(py, name)?;
+    let kept = Some(made.clone().unbind());
+    // SAFETY: the old one is dropped outside.
+    drop(unsafe { KNOWN.with(py, |known| std::mem::replace(&mut known[place], kept)) });
+    Ok(made)
 }
 
 /// The characters of one of our names.

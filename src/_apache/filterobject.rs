@@ -259,7 +259,7 @@ impl FilterObject {
 
     /// The name the filter was registered under, in lower case.
     #[getter]
-    fn name<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+    fn name<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
         text::from_c(py, &self.name)
     }
 
@@ -297,13 +297,13 @@ impl FilterObject {
 
     /// The handler as configured; None in SSI.
     #[getter]
-    fn handler<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
+    fn handler<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
         text::from_c_opt(py, self.handler.as_deref())
     }
 
     /// The directory of the directive; str or None.
     #[getter]
-    fn dir<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
+    fn dir<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
         text::from_c_opt(py, self.dir.as_deref())
     }
 

@@ -54,10 +54,10 @@ impl FileInfo {
             7 => number(finfo::ATIME, f.atime / 1_000_000),
             8 => number(finfo::MTIME, f.mtime / 1_000_000),
             9 => number(finfo::CTIME, f.ctime / 1_000_000),
-            10 => Ok(text::from_c_opt(py, f.fname.as_deref())
+            10 => Ok(text::from_c_opt(py, f.fname.as_deref())?
                 .into_pyobject(py)?
                 .into_any()),
-            11 => Ok(text::from_c_opt(py, f.name.as_deref())
+            11 => Ok(text::from_c_opt(py, f.name.as_deref())?
                 .into_pyobject(py)?
                 .into_any()),
             12 => Ok(f.filetype.into_pyobject(py)?.into_any()),

@@ -37,7 +37,7 @@ pub fn decode<'py>(
     encoding: Option<&CStr>,
 ) -> PyResult<Bound<'py, PyString>> {
     let Some(encoding) = encoding else {
-        return Ok(decode_replacing(py, bytes));
+        return decode_replacing(py, bytes);
     };
     // SAFETY: CPython reads `length` bytes and two C strings.
     let decoded = unsafe {

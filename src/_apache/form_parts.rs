@@ -6,6 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
+use super::bytes_room;
 use super::forms::{self, read, Given, Stop};
 use super::{form_encoding, text};
 use crate::forms::header::Value;
@@ -97,12 +98,10 @@ impl Sink for Parts<'_> {
             Some(value) if value.contains(&b'/') => text(value)?,
             Some(_) => intern!(py, "application/octet-stream").clone(),
         };
-        let headers = PyList::new(
-            py,
-            part.headers
-                .iter()
-                .map(|(name, value)| (text::decode(py, name), text::decode(py, value))),
-        )?;
+        let headers = PyList::empty(py);
+        for (name, value) in &part.headers {
+            headers.append((text::decode(py, name)?, text::decode(py, value)?))?;
+        }
         let result = self.begin.call1((
             part.name.as_deref().map(text).transpose()?,
             part.filename.as_deref().map(text).transpose()?,
@@ -133,7 +132,7 @@ impl Sink for Parts<'_> {
         };
         match &self.chunk {
             Some(chunk) if std::ptr::eq(chunk.as_bytes(), piece) => write.call1((chunk,))?,
-            _ => write.call1((PyBytes::new(write.py(), piece),))?,
+            _ => write.call1((bytes_room::copy(write.py(), piece)?,))?,
         };
         Ok(())
     }
@@ -148,7 +147,7 @@ impl Sink for Parts<'_> {
                 let collected = std::mem::take(&mut self.collected);
                 let py = end.py();
                 match self.encoding.as_deref() {
-                    None => end.call1((PyBytes::new(py, &collected),))?,
+                    None => end.call1((bytes_room::copy(py, &collected)?,))?,
                     encoding => end.call1((form_encoding::decode(py, &collected, encoding)?,))?,
                 }
             }

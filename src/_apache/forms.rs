@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use pyo3::wrap_pyfunction;
 
+use super::bytes_room;
 use super::parse_qs::decode_replacing;
 use super::requestobject::RequestObject;
 use super::{errors, field_names, form_encoding, form_fields, form_parts, request_options, text};
@@ -124,7 +125,11 @@ fn _form<'py>(
         match facts.body(py)? {
             Body::None => {}
             Body::Multipart => {
-                multipart = facts.content_type.as_deref().map(|it| PyBytes::new(py, it));
+                multipart = facts
+                    .content_type
+                    .as_deref()
+                    .map(|it| bytes_room::copy(py, it))
+                    .transpose()?;
             }
             Body::Urlencoded => read_body(req, facts.length, limits.form_size)
                 .and_then(|body| add_pairs(py, &mut pairs, body.as_bytes(), keep, limits, encoding))
@@ -259,7 +264,7 @@ fn read_body<'py>(
         }
         body.extend_from_slice(block.as_bytes());
         if is_all {
-            return Ok(PyBytes::new(req.py(), &body));
+            return Ok(bytes_room::copy(req.py(), &body)?);
         }
         size = 65_536;
     }
@@ -287,11 +292,11 @@ fn add_pairs<'py>(
             pairs.push(form_encoding::decode(py, value, encoding)?.into_any());
             return Ok(());
         }
-        pairs.push(field_names::get(py, name).into_any());
+        pairs.push(field_names::get(py, name)?.into_any());
         let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
         pairs.push(match is_text {
-            true => decode_replacing(py, value).into_any(),
-            false => PyBytes::new(py, value).into_any(),
+            true => decode_replacing(py, value)?.into_any(),
+            false => bytes_room::copy(py, value)?.into_any(),
         });
         Ok(())
     })

@@ -72,9 +72,9 @@ impl HList {
 
     /// The handler as configured, `module::object`; None past the end.
     #[getter]
-    fn handler<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
-        self.current(py)
-            .map(|entry| text::from_c(py, &entry.handler))
+    fn handler<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
+        let current = self.current(py);
+        text::from_c_opt(py, current.as_ref().map(|entry| entry.handler.as_c_str()))
     }
 
     /// 1 when a missing object is no error (PythonHandlerModule); None past the end.
@@ -91,10 +91,9 @@ impl HList {
 
     /// The directory of the directive, or the text of its <Location>; None where there is none.
     #[getter]
-    fn directory<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
-        self.current(py)
-            .and_then(|entry| entry.directory)
-            .map(|dir| text::from_c(py, &dir))
+    fn directory<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
+        let directory = self.current(py).and_then(|entry| entry.directory);
+        text::from_c_opt(py, directory.as_deref())
     }
 
     /// Past the end every name reads as None; the dispatcher of old tested for the end that way.
@@ -110,7 +109,7 @@ impl HList {
             return Ok("{}".into());
         };
         let quoted = |text: &std::ffi::CStr| -> PyResult<String> {
-            Ok(text::from_c(py, text)
+            Ok(text::from_c(py, text)?
                 .repr()?
                 .to_string_lossy()
                 .into_owned())

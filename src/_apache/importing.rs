@@ -20,8 +20,11 @@ pub fn reloads() -> u64 {
 
 /// The name under which this thread entered its interpreter; None on a thread that Python made.
 #[pyfunction]
-pub fn _interpreter_name(py: Python<'_>) -> Option<Bound<'_, PyString>> {
-    thread::current().map(|interpreter| text::from_c(py, &interpreter.name))
+pub fn _interpreter_name(py: Python<'_>) -> PyResult<Option<Bound<'_, PyString>>> {
+    text::from_c_opt(
+        py,
+        thread::current().map(|interpreter| interpreter.name.as_c_str()),
+    )
 }
 
 /// Whether this is the child's main interpreter, in which all extension modules work.

@@ -5,6 +5,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
+use super::bytes_room;
 use crate::_apache::text;
 use crate::forms::urlencoded;
 
@@ -20,7 +21,7 @@ pub fn parse_qsl<'py>(args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyList>
     let (kind, qs, keep_blank_values) = arguments(args)?;
     let list = PyList::empty(py);
     urlencoded::each_pair(&text::encode(&qs)?, keep_blank_values, |name, value| {
-        list.append((kind.make(py, name), kind.make(py, value)))
+        list.append((kind.make(py, name)?, kind.make(py, value)?))
     })?;
     Ok(list)
 }
@@ -35,7 +36,7 @@ pub fn parse_qs<'py>(args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyDict>>
     let (kind, qs, keep_blank_values) = arguments(args)?;
     let dict = PyDict::new(py);
     urlencoded::each_pair(&text::encode(&qs)?, keep_blank_values, |name, value| {
-        let (name, value) = (kind.make(py, name), kind.make(py, value));
+        let (name, value) = (kind.make(py, name)?, kind.make(py, value)?);
         match dict.get_item(&name)? {
             Some(values) => values.cast_into::<PyList>()?.append(value),
             None => dict.set_item(name, PyList::new(py, [value])?),
@@ -76,16 +77,19 @@ enum Kind {
 }
 
 impl Kind {
-    fn make<'py>(self, py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyAny> {
+    fn make<'py>(self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         match self {
-            Kind::Text => decode_replacing(py, bytes).into_any(),
-            Kind::Bytes => PyBytes::new(py, bytes).into_any(),
+            Kind::Text => decode_replacing(py, bytes).map(Bound::into_any),
+            Kind::Bytes => bytes_room::copy(py, bytes).map(Bound::into_any),
         }
     }
 }
 
 /// Decodes UTF-8 the way forms are decoded: what is not UTF-8 becomes U+FFFD, as in urllib.
-pub fn decode_replacing<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+///
+/// # Errors
+/// MemoryError.
+pub fn decode_replacing<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
     let length = bytes.len() as ffi::Py_ssize_t;
     // SAFETY: a new ASCII str has room for `length` bytes, which are written before anybody sees it.
     // Otherwise CPython reads `length` bytes and the name of the error handler, a C string. Both fail
@@ -93,13 +97,14 @@ pub fn decode_replacing<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyStri
     unsafe {
         let raw = if length > 1 && bytes.is_ascii() {
             let raw = ffi::PyUnicode_New(length, 127);
-            assert!(!raw.is_null(), "out of memory");
-            let data = ffi::PyUnicode_DATA(raw) as *mut u8;
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), data, bytes.len());
+            if !raw.is_null() {
+                let data = ffi::PyUnicode_DATA(raw) as *mut u8;
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), data, bytes.len());
+            }
             raw
         } else {
             ffi::PyUnicode_DecodeUTF8(bytes.as_ptr().cast(), length, c"replace".as_ptr())
         };
-        Bound::from_owned_ptr(py, raw).cast_into_unchecked()
+        Bound::from_owned_ptr_or_err(py, raw).map(|text| text.cast_into_unchecked())
     }
 }

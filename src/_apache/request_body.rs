@@ -6,7 +6,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::bytes_room::Room;
+use super::bytes_room::{self, Room};
 use super::errors;
 use super::request_config::RequestState;
 use crate::httpd::request_body::{BodyBrigade, Until};
@@ -143,14 +143,14 @@ impl<'a, 'py> Taken<'a, 'py> {
     }
 
     /// The first bytes of the buffer as an object of their own.
-    fn split_off(&mut self, length: usize) -> Bound<'py, PyBytes> {
-        let bytes = PyBytes::new(self.py, &self.unread()[..length]);
+    fn split_off(&mut self, length: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = bytes_room::copy(self.py, &self.unread()[..length])?;
         self.start += length;
         if self.start == self.buffer.len() {
             self.buffer.clear();
             self.start = 0;
         }
-        bytes
+        Ok(bytes)
     }
 }
 
@@ -174,12 +174,12 @@ pub fn read<'py>(
     let mut body = Taken::take(state, py)?;
     let kept = body.unread().len();
     if kept >= wanted {
-        return Ok(body.split_off(wanted));
+        return body.split_off(wanted);
     }
     if !body.is_open() {
         return match body.failure() {
             Some(error) => Err(error),
-            None => Ok(body.split_off(kept)),
+            None => body.split_off(kept),
         };
     }
     let announced = state.with(py, |r| r.announced_body())?;
@@ -243,12 +243,12 @@ pub fn readline<'py>(
         };
         searched = unread.len();
         if let Some(end) = end {
-            return Ok(body.split_off(end.min(limit)));
+            return body.split_off(end.min(limit));
         }
         if !body.is_open() {
             return match body.failure() {
                 Some(error) => Err(error),
-                None => Ok(body.split_off(searched)),
+                None => body.split_off(searched),
             };
         }
         let start = std::mem::take(&mut body.start);

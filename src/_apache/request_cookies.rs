@@ -22,7 +22,7 @@ pub fn _cookie_pairs<'py>(header: &Bound<'py, PyString>) -> PyResult<Option<Boun
     }
     let pairs = PyList::empty(py);
     for (name, value) in cookies::pairs(&bytes) {
-        pairs.append((text::decode(py, name), text::decode(py, value)))?;
+        pairs.append((text::decode(py, name)?, text::decode(py, value)?))?;
     }
     Ok(Some(pairs))
 }
@@ -57,7 +57,8 @@ pub fn _session_id<'py>(
         let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         last.filter(|value| value.len() == 32 && value.iter().all(is_digit))
             .map(|value| text::decode(py, value))
-    })
+            .transpose()
+    })?
 }
 
 /// Attributes of a cookie in the order in which they are sent: as Python spells them, as they are sent,

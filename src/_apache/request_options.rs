@@ -16,13 +16,13 @@ use crate::config::DirConfig;
 pub fn option<'py>(req: &Bound<'py, PyAny>, key: &CStr) -> PyResult<Option<Bound<'py, PyString>>> {
     let py = req.py();
     let Ok(object) = req.cast::<RequestObject>() else {
-        let name = text::from_c(py, key);
+        let name = text::from_c(py, key)?;
         let value = req
             .call_method0("get_options")?
             .call_method1("get", (name,))?;
         return Ok(value.cast_into().ok());
     };
-    with_option(object, key, |value| text::from_c_opt(py, value))
+    with_option(object, key, |value| text::from_c_opt(py, value))?
 }
 
 /// Lends a PythonOption of one of our requests to a closure, which runs no Python code.

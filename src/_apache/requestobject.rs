@@ -20,6 +20,7 @@ use super::tableobject::{TableObject, Which};
 use super::{
     configtable, instance_dict, request_body, request_cgi, request_handlers, request_io, text,
 };
+use crate::config::phase::Phase;
 use crate::httpd::{log, ssl, Request};
 use crate::interpreter::{registry, GilCell};
 
@@ -242,8 +243,8 @@ impl RequestObject {
             of(r)
                 .into_iter()
                 .map(|text| text::from_c(py, text))
-                .collect::<Vec<_>>()
-        })?;
+                .collect::<PyResult<Vec<_>>>()
+        })??;
         PyTuple::new(py, texts)
     }
 }
@@ -291,7 +292,7 @@ macro_rules! request_methods {
                 $(#[$tdoc])*
                 #[getter]
                 fn $text<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
-                    self.with(py, |r| text::from_c_opt(py, r.$text()))
+                    self.with(py, |r| text::from_c_opt(py, r.$text()))?
                 }
                 $(
                     #[setter($text)]
@@ -305,7 +306,7 @@ macro_rules! request_methods {
                 $(#[$odoc])*
                 #[getter]
                 fn $opt<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
-                    self.with(py, |r| text::from_c_opt(py, r.$opt()))
+                    self.with(py, |r| text::from_c_opt(py, r.$opt()))?
                 }
                 #[setter($opt)]
                 fn $oset(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -500,7 +501,7 @@ request_methods! {
     /// The content type of the response; str or None. Writable.
     #[getter]
     fn content_type<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
-        self.with(py, |r| text::from_c_opt(py, r.content_type()))
+        self.with(py, |r| text::from_c_opt(py, r.content_type()))?
     }
 
     #[setter]
@@ -514,7 +515,7 @@ request_methods! {
     /// The authenticated user, decoded as latin-1; str or None. Writable.
     #[getter]
     fn user<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
-        self.with(py, |r| r.user().map(|user| text::from_latin1(py, user)))
+        self.with(py, |r| r.user().map(|user| text::from_latin1(py, user)).transpose())?
     }
 
     #[setter]
@@ -565,7 +566,7 @@ request_methods! {
             if index == 5 {
                 parts.push(port.into_pyobject(py)?.into_any().unbind());
             }
-            parts.push(part.into_pyobject(py)?.into_any().unbind());
+            parts.push(part?.into_pyobject(py)?.into_any().unbind());
         }
         PyTuple::new(py, parts)
     }
@@ -579,7 +580,7 @@ request_methods! {
     /// The name of the interpreter that serves the request.
     #[getter]
     fn interpreter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        self.with(py, |r| text::from_c(py, self.state().interpreter_name(r).as_cstr()))
+        self.with(py, |r| text::from_c(py, self.state().interpreter_name(r).as_cstr()))?
     }
 
     /// The sum of the bytes given to write and sendfile.
@@ -612,7 +613,7 @@ request_methods! {
     #[getter]
     fn phase<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
         self.with(py, |_| ())?;
-        Ok(self.state().phase.get(py).map(|phase| text::from_c(py, phase.directive())))
+        text::from_c_opt(py, self.state().phase.get(py).map(Phase::directive))
     }
 
     #[setter(phase)]
@@ -626,7 +627,7 @@ request_methods! {
         self.with(py, |_| ())?;
         // SAFETY: copying runs no Python.
         let extension = unsafe { self.state().extension.with(py, |extension| extension.get()) };
-        Ok(extension.map(|suffix| text::decode(py, &suffix)))
+        extension.map(|suffix| text::decode(py, &suffix)).transpose()
     }
 
     #[setter(extension)]
@@ -699,19 +700,19 @@ request_methods! {
 
     /// AuthName in scope; str or None.
     fn auth_name<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
-        self.with(py, |r| text::from_c_opt(py, r.auth_name()))
+        self.with(py, |r| text::from_c_opt(py, r.auth_name()))?
     }
 
     /// AuthType in scope; str or None.
     fn auth_type<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
-        self.with(py, |r| text::from_c_opt(py, r.auth_type()))
+        self.with(py, |r| text::from_c_opt(py, r.auth_type()))?
     }
 
     /// A full URL for a path on this server.
     fn construct_url<'py>(&self, uri: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
         let py = uri.py();
         let uri = text::to_c_arg(uri)?;
-        self.with(py, |r| text::from_c(py, r.construct_url(&uri)))
+        self.with(py, |r| text::from_c(py, r.construct_url(&uri)))?
     }
 
     /// Reads and drops the rest of the body; returns a status, 0 when all went well.
@@ -721,20 +722,20 @@ request_methods! {
 
     /// DocumentRoot of the virtual host.
     fn document_root<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
-        self.with(py, |r| text::from_c_opt(py, r.document_root()))
+        self.with(py, |r| text::from_c_opt(py, r.document_root()))?
     }
 
     /// The password the client sent with Basic authentication, decoded as latin-1; str or None.
     ///
     /// Also sets `user` and `ap_auth_type`; None when there are no credentials or AuthType is not Basic.
     fn get_basic_auth_pw<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
-        self.with(py, |r| r.get_basic_auth_pw().map(|password| text::from_latin1(py, password)))
+        self.with(py, |r| r.get_basic_auth_pw().map(|password| text::from_latin1(py, password)).transpose())?
     }
 
     /// The extensions that AddHandler maps to this module, each followed by a space.
     fn get_addhandler_exts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
         let extensions = self.with(py, crate::httpd::mime::python_extensions)?;
-        Ok(text::decode(py, &extensions))
+        text::decode(py, &extensions)
     }
 
     /// The merged directives with one value; a table.
@@ -758,7 +759,7 @@ request_methods! {
             let (host, is_ip) = r.get_remote_host(r#type);
             (host.map(std::ffi::CStr::to_owned), is_ip)
         })?;
-        let host = text::from_c_opt(py, host.as_deref());
+        let host = text::from_c_opt(py, host.as_deref())?;
         Ok(match str_is_ip {
             Some(_) => (host, i32::from(is_ip)).into_pyobject(py)?.into_any(),
             None => host.into_pyobject(py)?.into_any(),
@@ -812,7 +813,7 @@ request_methods! {
     fn ssl_var_lookup<'py>(&self, name: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyString>>> {
         let py = name.py();
         let name = text::to_c_arg(name)?;
-        self.with(py, |r| text::from_c_opt(py, ssl::var_lookup(r, &name)))
+        self.with(py, |r| text::from_c_opt(py, ssl::var_lookup(r, &name)))?
     }
 
     /// Writes a message into the error log; level is one of apache.APLOG_*.

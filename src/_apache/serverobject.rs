@@ -57,7 +57,8 @@ impl ServerObject {
         py: Python<'py>,
         names: Vec<&std::ffi::CStr>,
     ) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, names.into_iter().map(|name| text::from_c(py, name)))
+        let names = names.into_iter().map(|name| text::from_c(py, name));
+        PyTuple::new(py, names.collect::<PyResult<Vec<_>>>()?)
     }
 }
 
@@ -73,7 +74,7 @@ macro_rules! server_methods {
             $(
                 $(#[$tdoc])*
                 #[getter]
-                fn $text<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
+                fn $text<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
                     text::from_c_opt(py, self.server().$text())
                 }
             )*

@@ -4,6 +4,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::bytes_room;
 use super::requestobject::RequestObject;
 use super::text;
 use crate::httpd::socache::{self, Cache, Key, Refusal};
@@ -79,7 +80,9 @@ pub fn _socache_retrieve<'py>(
         .state()
         .detached(req.py(), |r| cache.retrieve(r.server(), &key))?
         .map_err(to_py)?;
-    Ok(found.map(|value| PyBytes::new(req.py(), &value)))
+    found
+        .map(|value| bytes_room::copy(req.py(), &value))
+        .transpose()
 }
 
 /// _socache_remove(req, sid)

@@ -11,6 +11,7 @@ use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::bytes_room;
 use super::text;
 use crate::interpreter::thread::detach;
 use crate::interpreter::GilCell;
@@ -67,7 +68,7 @@ impl SessionFile {
         let (session, layout) = session_file::parse(&bytes);
         drop(self.layout.replace(py, layout));
         drop(self.file.replace(py, Some(file)));
-        Ok(Some(PyBytes::new(py, &session)))
+        bytes_room::copy(py, &session).map(Some)
     }
 
     /// Notes that the session is in use, where that is allowed: cleanup goes by the file's time first.

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::table_slots::{quick, slot};
-use super::tableobject::{value_object, TableObject};
+use super::tableobject::{text_pair, value_object, TableObject};
 use super::text;
 use crate::httpd::Table;
 
@@ -192,13 +192,16 @@ unsafe fn step(py: Python<'_>, iterator: *mut TableIterator) -> PyResult<*mut ff
     let item = match unsafe { (*iterator).what } {
         What::Keys => table.get().with(py, |table| {
             let key = table.nth_key(position);
-            let key = key.map_or(null_mut(), |key| text::from_c(py, key).into_ptr());
-            (table.len() == length).then_some(key).ok_or(key)
-        })?,
+            let key = match key {
+                Some(key) => text::from_c(py, key)?.into_ptr(),
+                None => null_mut(),
+            };
+            Ok::<_, PyErr>((table.len() == length).then_some(key).ok_or(key))
+        })??,
         What::Values => table.get().with(py, |table| {
-            let value = value_at(py, table, position);
-            (table.len() == length).then_some(value).ok_or(value)
-        })?,
+            let value = value_at(py, table, position)?;
+            Ok::<_, PyErr>((table.len() == length).then_some(value).ok_or(value))
+        })??,
         What::Items => items(&table, length, position)?,
     };
     item.map_err(|item| {
@@ -208,10 +211,11 @@ unsafe fn step(py: Python<'_>, iterator: *mut TableIterator) -> PyResult<*mut ff
     })
 }
 
-fn value_at(py: Python<'_>, table: &Table, position: usize) -> *mut ffi::PyObject {
-    table
-        .nth(position)
-        .map_or(null_mut(), |entry| value_object(py, entry.value).into_ptr())
+fn value_at(py: Python<'_>, table: &Table, position: usize) -> PyResult<*mut ffi::PyObject> {
+    match table.nth(position) {
+        Some(entry) => value_object(py, entry.value).map(Bound::into_ptr),
+        None => Ok(null_mut()),
+    }
 }
 
 /// A pair, or null at the end; as the error where the table has changed.
@@ -224,9 +228,10 @@ fn items(
     let pair = table.get().with(py, |table| {
         let pair = table
             .nth(position)
-            .map(|entry| (text::from_c(py, entry.key), value_object(py, entry.value)));
-        (table.len() == length).then_some(pair)
-    })?;
+            .map(|entry| text_pair(py, &entry))
+            .transpose()?;
+        Ok::<_, PyErr>((table.len() == length).then_some(pair))
+    })??;
     // The tuple is made outside: that may run Python code, in the collector.
     Ok(match pair {
         None => Err(null_mut()),

@@ -13,6 +13,7 @@ use super::request_config::{ConnState, RequestState};
 use super::table_iterator::{self, What};
 use super::text;
 use crate::httpd::pool::OwnedPool;
+use crate::httpd::table::Entry;
 use crate::httpd::{Request, Table};
 use crate::interpreter::GilCell;
 
@@ -191,13 +192,14 @@ impl TableObject {
         let mut rest = Vec::new();
         self.with(py, |table| {
             for value in table.values_of(name.as_c()) {
-                let value = value_object(py, value);
+                let value = value_object(py, value)?;
                 match first {
                     None => first = Some(value),
                     Some(_) => rest.push(value),
                 }
             }
-        })?;
+            Ok::<_, PyErr>(())
+        })??;
         match first {
             Some(value) if !rest.is_empty() => {
                 rest.insert(0, value);
@@ -236,9 +238,10 @@ impl TableObject {
             for (index, key) in table.keys().enumerate() {
                 // SAFETY: an empty place of a new list, one for each entry.
                 unsafe {
-                    ffi::PyList_SET_ITEM(list, index as isize, text::from_c(py, key).into_ptr())
+                    ffi::PyList_SET_ITEM(list, index as isize, text::from_c(py, key)?.into_ptr())
                 };
             }
+            Ok(())
         })
     }
 
@@ -247,7 +250,7 @@ impl TableObject {
     fn list<'py>(
         &self,
         py: Python<'py>,
-        fill: impl Fn(&Table, *mut ffi::PyObject),
+        fill: impl Fn(&Table, *mut ffi::PyObject) -> PyResult<()>,
     ) -> PyResult<Bound<'py, PyList>> {
         loop {
             let length = self.length(py)?;
@@ -260,10 +263,10 @@ impl TableObject {
             let is_same = self.with(py, |table| {
                 let is_same = table.len() == length;
                 if is_same {
-                    fill(table, list.as_ptr());
+                    fill(table, list.as_ptr())?;
                 }
-                is_same
-            })?;
+                Ok::<_, PyErr>(is_same)
+            })??;
             if is_same {
                 return Ok(list);
             }
@@ -276,11 +279,8 @@ impl TableObject {
         py: Python<'py>,
     ) -> PyResult<Vec<(Bound<'py, PyString>, Bound<'py, PyAny>)>> {
         self.with(py, |table| {
-            table
-                .entries()
-                .map(|entry| (text::from_c(py, entry.key), value_object(py, entry.value)))
-                .collect()
-        })
+            table.entries().map(|entry| text_pair(py, &entry)).collect()
+        })?
     }
 
     /// As a dict; keys that occur more than once have a list.
@@ -331,11 +331,19 @@ impl TableObject {
 }
 
 /// The str of a value; None for a null one.
-pub fn value_object<'py>(py: Python<'py>, value: Option<&CStr>) -> Bound<'py, PyAny> {
+pub fn value_object<'py>(py: Python<'py>, value: Option<&CStr>) -> PyResult<Bound<'py, PyAny>> {
     match value {
-        Some(value) => text::from_c(py, value).into_any(),
-        None => py.None().into_bound(py),
+        Some(value) => text::from_c(py, value).map(Bound::into_any),
+        None => Ok(py.None().into_bound(py)),
     }
+}
+
+/// Key and value of an entry.
+pub fn text_pair<'py>(
+    py: Python<'py>,
+    entry: &Entry<'_>,
+) -> PyResult<(Bound<'py, PyString>, Bound<'py, PyAny>)> {
+    Ok((text::from_c(py, entry.key)?, value_object(py, entry.value)?))
 }
 
 fn iterator<'py>(table: &Bound<'py, TableObject>, what: What) -> PyResult<Bound<'py, PyAny>> {
@@ -445,9 +453,10 @@ impl TableObject {
         let found = self.with(py, |table| {
             table
                 .get(name.as_c())
-                .map(|value| text::from_c(py, value).into_any())
-        })?;
-        Ok(found.or(default))
+                .map(|value| text::from_c(py, value))
+                .transpose()
+        })??;
+        Ok(found.map(Bound::into_any).or(default))
     }
 
     /// The first value of a key; where it is absent the default ('') is stored first.
@@ -465,11 +474,11 @@ impl TableObject {
         let value = text::to_text(default)?;
         self.with(py, |table| {
             if let Some(found) = table.get(name.as_c()) {
-                return text::from_c(py, found).into_any();
+                return text::from_c(py, found).map(Bound::into_any);
             }
             table.set(name.as_c(), value.as_c());
             value_object(py, table.get(name.as_c()))
-        })
+        })?
     }
 
     /// Appends an entry; the key may be there already.
@@ -493,10 +502,11 @@ impl TableObject {
                     ffi::PyList_SET_ITEM(
                         list,
                         index as isize,
-                        value_object(py, entry.value).into_ptr(),
+                        value_object(py, entry.value)?.into_ptr(),
                     )
                 };
             }
+            Ok(())
         })
     }
 
@@ -527,11 +537,14 @@ impl TableObject {
     fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyString>, Bound<'py, PyAny>)> {
         let last = self.with(py, |table| {
             let entry = table.entries().next_back()?;
-            let pair = (text::from_c(py, entry.key), value_object(py, entry.value));
-            table.pop();
+            let pair = text_pair(py, &entry);
+            if pair.is_ok() {
+                table.pop();
+            }
             Some(pair)
         })?;
-        last.ok_or_else(|| PyKeyError::new_err("popitem(): table is empty"))
+        last.transpose()?
+            .ok_or_else(|| PyKeyError::new_err("popitem(): table is empty"))
     }
 
     /// Removes all entries.

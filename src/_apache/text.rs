@@ -1,6 +1,6 @@
 //! Text between httpd, which has bytes, and Python, which has str.
 //!
-//! Out: UTF-8 with surrogateescape, which never fails and loses nothing. In: str the same way, bytes as
+//! Out: UTF-8 with surrogateescape, which loses nothing and fails only without memory. In: str the same way, bytes as
 //! they are; subclasses of both are welcome.
 
 use std::borrow::Cow;
@@ -14,10 +14,16 @@ use pyo3::types::{PyBytes, PyString};
 use crate::httpd::CText;
 
 /// Decodes bytes of httpd's.
+///
+/// # Errors
+/// MemoryError.
 #[inline]
-pub fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
-    // SAFETY: a new str; without memory pyo3 panics, which its trampoline stops.
-    unsafe { Bound::from_owned_ptr(py, decode_raw(py, bytes)).cast_into_unchecked() }
+pub fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    // SAFETY: a new str, or null with an exception set.
+    unsafe {
+        Bound::from_owned_ptr_or_err(py, decode_raw(py, bytes))
+            .map(|text| text.cast_into_unchecked())
+    }
 }
 
 /// As [`decode`], for C: a new reference, or null with MemoryError set.
@@ -51,19 +57,31 @@ fn decode_any(bytes: &[u8]) -> *mut ffi::PyObject {
 }
 
 /// [`decode`] for C strings.
+///
+/// # Errors
+/// MemoryError.
 #[inline]
-pub fn from_c<'py>(py: Python<'py>, text: &CStr) -> Bound<'py, PyString> {
+pub fn from_c<'py>(py: Python<'py>, text: &CStr) -> PyResult<Bound<'py, PyString>> {
     decode(py, text.to_bytes())
 }
 
 /// [`decode`] for C strings that may be null.
+///
+/// # Errors
+/// MemoryError.
 #[inline]
-pub fn from_c_opt<'py>(py: Python<'py>, text: Option<&CStr>) -> Option<Bound<'py, PyString>> {
-    text.map(|text| from_c(py, text))
+pub fn from_c_opt<'py>(
+    py: Python<'py>,
+    text: Option<&CStr>,
+) -> PyResult<Option<Bound<'py, PyString>>> {
+    text.map(|text| from_c(py, text)).transpose()
 }
 
 /// Latin-1, for what browsers and the original send that way (user, password).
-pub fn from_latin1<'py>(py: Python<'py>, text: &CStr) -> Bound<'py, PyString> {
+///
+/// # Errors
+/// MemoryError.
+pub fn from_latin1<'py>(py: Python<'py>, text: &CStr) -> PyResult<Bound<'py, PyString>> {
     let bytes = text.to_bytes();
     // SAFETY: CPython reads `len` bytes; latin-1 decoding fails only without memory.
     unsafe {
@@ -72,7 +90,7 @@ pub fn from_latin1<'py>(py: Python<'py>, text: &CStr) -> Bound<'py, PyString> {
             bytes.len() as ffi::Py_ssize_t,
             std::ptr::null(),
         );
-        Bound::from_owned_ptr(py, raw).cast_into_unchecked()
+        Bound::from_owned_ptr_or_err(py, raw).map(|text| text.cast_into_unchecked())
     }
 }
 

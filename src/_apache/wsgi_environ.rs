@@ -173,7 +173,7 @@ impl Environs {
         let (mut shape, collides, https) = state.with(py, |r| {
             // SAFETY: as in `copied`.
             let variables = unsafe { collect(r, base, Table::from_raw(common)) };
-            let mut shape = Shape::of(py, &variables);
+            let mut shape = Shape::of(py, &variables)?;
             let collides = collide(r, &variables);
             let https = shape.fill(&variables, &environ)?;
             PyResult::Ok((shape, collides, https))
@@ -278,20 +278,20 @@ fn collide(r: &Request, variables: &Variables<'_>) -> bool {
 }
 
 impl Shape {
-    fn of(py: Python<'_>, variables: &Variables<'_>) -> Self {
+    fn of(py: Python<'_>, variables: &Variables<'_>) -> PyResult<Self> {
         let slot = |(name, _): &(CText<'_>, CText<'_>)| {
             let name = name.as_c_str();
-            Slot {
+            Ok(Slot {
                 name: name.to_owned(),
-                object: text::from_latin1(py, name).unbind(),
+                object: text::from_latin1(py, name)?.unbind(),
                 kept: None,
                 misses: 0,
-            }
+            })
         };
-        Self {
-            slots: variables.iter().map(slot).collect(),
+        Ok(Self {
+            slots: variables.iter().map(slot).collect::<PyResult<_>>()?,
             model: None,
-        }
+        })
     }
 
     #[inline]
@@ -330,7 +330,7 @@ impl Slot {
         model: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
         let name = self.object.bind(environ.py());
-        let object = text::from_latin1(environ.py(), value);
+        let object = text::from_latin1(environ.py(), value)?;
         set(environ, name, &object)?;
         // A value that changes each time is kept ever more seldom.
         self.misses = self.misses.saturating_add(1);
@@ -360,15 +360,15 @@ fn fill_merged(
         if entry.key == c"HTTPS" {
             https = is_on(value);
         }
-        let name = text::from_latin1(py, entry.key);
-        set(environ, &name, &text::from_latin1(py, value))?;
+        let name = text::from_latin1(py, entry.key)?;
+        set(environ, &name, &text::from_latin1(py, value)?)?;
     }
-    let script_name = text::from_latin1(py, base);
+    let script_name = text::from_latin1(py, base)?;
     set(environ, intern!(py, "SCRIPT_NAME"), &script_name)?;
-    let path_info = text::from_latin1(py, r.path_info().unwrap_or_default());
+    let path_info = text::from_latin1(py, r.path_info().unwrap_or_default())?;
     set(environ, intern!(py, "PATH_INFO"), &path_info)?;
     if let Some(value) = r.headers_in().get(c"Authorization") {
-        let value = text::from_latin1(py, value);
+        let value = text::from_latin1(py, value)?;
         set(environ, intern!(py, "HTTP_AUTHORIZATION"), &value)?;
     }
     Ok(https)

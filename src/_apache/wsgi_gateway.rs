@@ -119,9 +119,9 @@ impl Gateway {
         };
         let base = base.as_deref().unwrap_or_default();
         let Some(environ) = self.environs.make(py, state, base)? else {
-            let uri = state.with(py, |r| text::from_c_opt(py, r.uri()))?;
+            let uri = state.with(py, |r| text::from_c_opt(py, r.uri()))??;
             let uri = uri.map_or_else(|| Ok("None".into()), |uri| repr(&uri))?;
-            let base = repr(&text::from_c(py, base))?;
+            let base = repr(text::from_c(py, base)?.as_any())?;
             warn(
                 req,
                 &format!(
@@ -197,7 +197,7 @@ fn without_slash(location: CString) -> CString {
 
 #[cold]
 fn wrong_base(py: Python<'_>, base: &CStr) -> PyErr {
-    match repr(&text::from_c(py, base)) {
+    match text::from_c(py, base).and_then(|base| repr(base.as_any())) {
         Ok(base) => PyValueError::new_err(format!(
             "PythonOption 'mod_python.wsgi.base_uri' ({base}) must not end with '/'"
         )),

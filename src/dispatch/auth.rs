@@ -81,11 +81,9 @@ impl Function<'_> {
                 let result = RequestState::object_for_phase(state, py, interpreter).map(|object| {
                     let result = (|| {
                         let mut all = vec![object.clone().into_any()];
-                        all.extend(
-                            arguments
-                                .iter()
-                                .map(|text| text::from_c(py, text).into_any()),
-                        );
+                        for argument in arguments {
+                            all.push(text::from_c(py, argument)?.into_any());
+                        }
                         let all = PyTuple::new(py, all)?;
                         let called = timeout::Called {
                             r,

@@ -50,7 +50,7 @@ fn set_up<'py>(py: Python<'py>, interpreter: &Interpreter) -> Option<Bound<'py, 
     };
     let found = check_version(py, &apache);
     let result = main_server(py).and_then(|server| {
-        apache.call_method1("init", (text::from_c(py, &interpreter.name), server))
+        apache.call_method1("init", (text::from_c(py, &interpreter.name)?, server))
     });
     match result {
         Ok(callback) if callback.hasattr("load").unwrap_or(false) => {

@@ -109,10 +109,10 @@ fn import_one(config: &ServerConfig<'_>, import: &Import<'_>) -> bool {
         let Some(callback) = callback::get(py, interpreter) else {
             return false;
         };
-        let path = text::from_c_opt(py, config.settings.python_path);
-        let name = text::from_c(py, import.module);
-        let result =
-            callback.call_method1("import_at_start", (name, path, config.settings.debugs()));
+        let result = text::from_c_opt(py, config.settings.python_path).and_then(|path| {
+            let name = text::from_c(py, import.module)?;
+            callback.call_method1("import_at_start", (name, path, config.settings.debugs()))
+        });
         if let Err(error) = result {
             callback::complain_traceback(py, &error);
             let name = import.module.to_string_lossy();

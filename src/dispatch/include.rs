@@ -92,7 +92,6 @@ fn execute(
             let filter = FilterObject::new(state.clone(), call, c"includes".to_owned(), None, None);
             match (Bound::new(py, filter), callback::get(py, interpreter)) {
                 (Ok(filter), Some(callback)) => {
-                    let arguments = (&filter, text::from_c(py, parameter), text::from_c(py, code));
                     let called = timeout::Called {
                         r,
                         state,
@@ -102,8 +101,9 @@ fn execute(
                     };
                     let (result, _) =
                         timeout::limited(py, interpreter, &called, Some(&config), || {
+                            let texts = (text::from_c(py, parameter)?, text::from_c(py, code)?);
                             callback
-                                .call_method1("IncludeDispatch", arguments)
+                                .call_method1("IncludeDispatch", (&filter, texts.0, texts.1))
                                 .map(Some)
                         });
                     let done = match result {

@@ -364,8 +364,8 @@ fn load(
     let (module_name, object) = split(wanted.handler);
     let object = object.unwrap_or(wanted.default.to_bytes());
     let keywords = PyDict::new(py);
-    keywords.set_item("python_path", text::from_c_opt(py, wanted.python_path))?;
-    keywords.set_item("directory", text::from_c_opt(py, wanted.directory))?;
+    keywords.set_item("python_path", text::from_c_opt(py, wanted.python_path)?)?;
+    keywords.set_item("directory", text::from_c_opt(py, wanted.directory)?)?;
     keywords.set_item("autoreload", wanted.auto_reload)?;
     keywords.set_item("log", wanted.log)?;
     let names = PyDict::new(py);
@@ -375,7 +375,7 @@ fn load(
     let before = sys.getattr("modules")?;
     let reloads = importing::reloads();
     let (module, key, dict, (nanoseconds, size, inode)): Loaded<'_> = callback
-        .call_method("load", (text::decode(py, module_name),), Some(&keywords))?
+        .call_method("load", (text::decode(py, module_name)?,), Some(&keywords))?
         .extract()?;
     let file = module
         .getattr_opt("__file__")?
@@ -384,7 +384,7 @@ fn load(
     let directory = match (wanted.directory, wanted.python_path) {
         (Some(directory), None) => {
             let path = sys.getattr("path")?.cast_into::<PyList>()?;
-            let wanted = text::from_c(py, directory);
+            let wanted = text::from_c(py, directory)?;
             // The very object in the list, which is found by its address.
             let item = path.iter().find(|item| item.eq(&wanted).unwrap_or(false));
             let item = item
@@ -407,7 +407,9 @@ fn load(
     let modules = before.cast_into::<PyDict>()?;
     let mut names = object
         .split(|byte| *byte == b'.')
-        .map(|part| intern(text::decode(py, part)));
+        .map(|part| text::decode(py, part).map(intern))
+        .collect::<PyResult<Vec<_>>>()?
+        .into_iter();
     let first = names
         .next()
         .expect("BUG: splitting gives at least one part");
