@@ -9,7 +9,7 @@ use crate::dispatch;
 use crate::dispatch::error::log_request;
 use crate::ffi;
 use crate::httpd::guard::guard;
-use crate::httpd::{Request, Status};
+use crate::httpd::{mime, Request, Status};
 
 /// Runs a hook's body behind the panic boundary. Not inlined, so that hooks with nothing to do need no
 /// stack.
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn quick_handler(r: *mut ffi::request_rec, lookup_uri: c_i
     }
 }
 
-plain_hooks! { map_to_storage = MapToStorage, access_checker = Access, auth_checker = Authz, type_checker = Type }
+plain_hooks! { map_to_storage = MapToStorage, access_checker = Access, auth_checker = Authz }
 
 /// Tells later phases that the server's own PythonInitHandler has run.
 const INIT_RAN: &std::ffi::CStr = c"python_init_ran";
@@ -163,6 +163,24 @@ pub unsafe extern "C" fn check_user_id(r: *mut ffi::request_rec) -> c_int {
             }
             if result == Status::UNAUTHORIZED {
                 r.note_basic_auth_failure();
+            }
+            result
+        })
+    }
+}
+
+pub unsafe extern "C" fn type_checker(r: *mut ffi::request_rec) -> c_int {
+    // SAFETY: httpd's request.
+    unsafe {
+        if idle(r, [Phase::Type]) || mime::is_asking_others(Request::from_raw(r)) {
+            return Status::DECLINED.0;
+        }
+        hook(r, "type_checker", |r| {
+            let before = mime::Found::by(r);
+            let result = dispatch::request::run(Phase::Type, r);
+            if result == Status::OK {
+                // Else a file that AddHandler makes a program would be sent as it is.
+                return mime::ask_others(r, before);
             }
             result
         })

@@ -1,9 +1,65 @@
-//! Which extensions mod_mime maps to this module; the publisher asks. (AddHandler)
+//! What mod_mime has to do with us: the extensions it maps to this module, which the publisher asks
+//! for (AddHandler), and its part in the phase that finds a file's type.
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_void, CStr};
 
-use super::Request;
+use super::{Request, Status};
 use crate::ffi;
+
+thread_local! {
+    /// The request whose type the other modules are being asked for.
+    static ASKED: Cell<*mut ffi::request_rec> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+/// Whether [`ask_others`] is at work for the request: then our own hook has had its turn.
+pub fn is_asking_others(r: &Request) -> bool {
+    ASKED.get() == r.as_ptr()
+}
+
+/// The type and the handler of a request, to see whether somebody changes them.
+#[derive(Clone, Copy)]
+pub struct Found {
+    content_type: *const c_char,
+    handler: *const c_char,
+}
+
+impl Found {
+    pub fn by(r: &Request) -> Found {
+        // SAFETY: live.
+        unsafe {
+            Found {
+                content_type: (*r.as_ptr()).content_type,
+                handler: (*r.as_ptr()).handler,
+            }
+        }
+    }
+}
+
+/// Lets the other modules say what they know of a file whose type has been found already.
+///
+/// mod_mime knows more than types: what AddHandler names, encodings, languages. Our hook comes before it,
+/// and the first hook to answer OK is the last. A type and a handler that were not there `before` stay.
+pub fn ask_others(r: &Request, before: Found) -> Status {
+    let ours = Found::by(r);
+    let asked_before = ASKED.replace(r.as_ptr());
+    // SAFETY: live. The texts lie in its pool, or are constants.
+    let status = unsafe {
+        let status = ffi::ap_run_type_checker(r.as_ptr());
+        if ours.content_type != before.content_type {
+            ffi::ap_set_content_type(r.as_ptr(), ours.content_type);
+        }
+        if ours.handler != before.handler {
+            (*r.as_ptr()).handler = ours.handler;
+        }
+        status
+    };
+    ASKED.set(asked_before);
+    match Status(status) {
+        Status::DECLINED => Status::OK,
+        status => status,
+    }
+}
 
 /// The beginning of mod_mime's per-directory record, unchanged in all releases of httpd 2.x.
 #[repr(C)]

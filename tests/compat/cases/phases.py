@@ -247,6 +247,48 @@ def content(req):
     site={"python_first": True},
 )
 
+case(
+    "phase-type-of-mapped-file",
+    "phases.md 2.1: whatever type it gives, a file stays with the handler that AddHandler names",
+    """
+def typehandler(req):
+    if req.args == "declined":
+        return apache.DECLINED
+    if req.args == "type":
+        req.content_type = "x-mine/type"
+    if req.args == "own":
+        req.handler = "default-handler"
+    if req.args == "refused":
+        return apache.HTTP_FORBIDDEN
+    return apache.OK
+
+def handler(req):
+    req.write("%s %s %s" % (req.content_type, req.content_encoding, req.content_languages))
+    return apache.OK
+""",
+    get("/page.mine?type", find="^x-mine/type None", expect={"Content-Type": "x-mine/type"}),
+    get("/page.mine?declined", find="^None None"),
+    get("/page.mine?nothing", find="^None None"),
+    get("/page.mine?own", body="secret"),
+    get("/page.mine?refused", status=403),
+    get(
+        "/page.mine.de.zipped?type",
+        find="^x-mine/type x-zipped",
+        expect={"Content-Language": "de", "Content-Encoding": "x-zipped"},
+    ),
+    get("/page.other?type", body="other", expect={"Content-Type": "x-mine/type"}),
+    get("/?type", find="^x-mine/type None"),
+    conf="""
+        AddHandler mod_python .mine
+        AddEncoding x-zipped .zipped
+        AddLanguage de .de
+        DirectoryIndex page.mine
+        PythonTypeHandler @mod@
+        PythonHandler @mod@
+    """,
+    files={"page.mine": "secret", "page.mine.de.zipped": "secret", "page.other": "other"},
+)
+
 _AUTH = """
         SetHandler mod_python
         PythonHandler @mod@
