@@ -29,7 +29,7 @@ def outcomes(request, mpm):
     chosen = [
         item.callspec.params["case"]
         for item in request.session.items
-        if getattr(item, "callspec", None) and "case" in item.callspec.params
+        if getattr(item, "module", None) is request.module and hasattr(item, "callspec")
     ]
     modules = []
     if not request.config.getoption("--only-original"):
