@@ -214,15 +214,15 @@ def without_room(server, wedge):
 
 
 @pytest.mark.mpms("event")
-@pytest.mark.parametrize("case", (beside_it, after_it, without_room))
-def test_a_wedged_child_waits_for_the_others(make_server, watch, case):
+@pytest.mark.parametrize("others", (beside_it, after_it, without_room))
+def test_a_wedged_child_waits_for_the_others(make_server, watch, others):
     lines = "PythonWedgeAction recycle 500", "ServerLimit 1"
     with make_server(site(*lines, threads=4)) as server:
         log = watch(server)
         log.deaths_expected = True
         log.expect("MP0701", "MP0703: GET /short/blocks, PythonHandler handlers: is stuck")
         log.allow("RequestTimeout", "Traceback", 'File "')
-        case(server, Wedge(server, log))
+        others(server, Wedge(server, log))
         assert not any("MP0712" in line for line in log.messages())
 
 
