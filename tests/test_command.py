@@ -265,7 +265,7 @@ def test_doctor_finds_nothing_wrong_with_what_the_tests_use(tmp_path):
 
 
 def test_doctor_looks_at_the_library_of_the_python_the_module_was_built_for(tmp_path):
-    shutil.copytree(REPOSITORY / "python", tmp_path / "python")
+    copy_package(tmp_path / "python")
     other = tmp_path / "other-python"
     other.write_text("#!/bin/sh\necho %s/lib\n" % tmp_path)
     other.chmod(0o755)
