@@ -196,8 +196,11 @@ def test_log_to_a_program(make_server, only_event):
             wanted = [f"{what} {word}" for what in ("by stderr", "past us", "by apache", "by req")]
             wait_for(lambda wanted=wanted: all(text in said() for text in wanted))
             if word == "one":
+                old = server.children()
                 os.kill(server.process.pid, signal.SIGUSR1)
-                wait_for(lambda: said().count("resuming normal operations") == 2)
+                wait_for(lambda: said().count("resuming normal operations") == 2, 60)
+                # Their program ends, and what they write after that is lost.
+                server.wait_until_replaced(old)
 
 
 FULL = """
@@ -286,6 +289,7 @@ def test_full_disk(make_server, watch, only_event):
         log.expect(server.substitute(said), "PythonHandler full")
         assert upload(server.port, 500000).status == 500
         assert upload(server.port, 50000).text == "50000"
+        log.settle()
 
 
 def test_read_only_sessions(make_server, watch, only_event):
@@ -319,6 +323,7 @@ def test_read_only_sessions(make_server, watch, only_event):
         (top / sid[:2] / sid).chmod(0o640)
         visit("k30", sid)
         assert visit("", sid) == [sid, "k" * 30]
+        log.settle()
 
 
 def test_no_place_for_uploads(make_server, watch, only_event):
@@ -345,6 +350,7 @@ def test_no_place_for_uploads(make_server, watch, only_event):
         )
         (server.root / "gone").rename(place)
         assert upload(server.port, 50000).text == "50000"
+        log.settle()
 
 
 def test_port_taken(make_server, only_event):

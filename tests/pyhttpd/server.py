@@ -421,14 +421,20 @@ class Server:
         old = self.children()
         os.kill(self.process.pid, number)
         self.log.wait_for("resuming normal operations", since=mark)
-        # A child of the old generation may accept more connections until it hears of its end; then
-        # it has closed what it listens to. With a request in hand it stays, and is not waited for.
-        deadline = time.monotonic() + 60
-        while any(map(_listens, old & self.children())) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        self.wait_until_replaced(old)
         self._wait_until_up(60.0, mark)
         # Those of the old generation end when they like.
         self._children = self.children() - old
+
+    def wait_until_replaced(self, old: set[int]) -> None:
+        """Return when these children, which are to end, take no more connections.
+
+        They do until they hear of their end; then they close what they listen to. With a request
+        in hand they stay, and are not waited for.
+        """
+        deadline = time.monotonic() + 60
+        while any(map(_listens, old & self.children())) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def graceful(self) -> None:
         """Graceful restart; returns when the new generation answers."""
