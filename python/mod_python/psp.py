@@ -409,5 +409,10 @@ def handler(req):
     if filename and filename[-1] == "_" and int(req.get_config().get("PythonDebug", 0)):
         PSP(req, filename[:-1]).display_code()
     else:
-        PSP(req, filename).run()
+        page = PSP(req, filename)
+        encoding = page._settings[0]
+        if encoding is not None and encoding.lower() not in ("utf-8", "utf8", "utf-8-sig"):
+            # What it says itself, in a <meta>, holds for its file only.
+            req.content_type = "text/html; charset=utf-8"
+        page.run()
     return apache.OK
