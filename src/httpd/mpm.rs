@@ -21,6 +21,11 @@ pub fn is_threaded() -> bool {
     query(ffi::AP_MPMQ_IS_THREADED as c_int) != 0
 }
 
+/// Whether this process is about to end.
+pub fn is_stopping() -> bool {
+    query(ffi::AP_MPMQ_MPM_STATE as c_int) == ffi::AP_MPMQ_STOPPING as c_int
+}
+
 /// How many children there can be at once: ServerLimit.
 pub fn most_children() -> usize {
     usize::try_from(query(ffi::AP_MPMQ_HARD_LIMIT_DAEMONS as c_int)).unwrap_or(1)

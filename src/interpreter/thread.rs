@@ -14,6 +14,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::{given_back, Interpreter};
+use crate::httpd::mpm;
 
 thread_local! {
     /// This thread's state for each interpreter, by index.
@@ -24,6 +25,8 @@ thread_local! {
     static OUTER: RefCell<Vec<Current>> = const { RefCell::new(Vec::new()) };
     /// Whether Python made this thread: it may end at any time, and is to leave no state behind.
     static IS_PYTHONS: Cell<bool> = const { Cell::new(false) };
+    /// Registered when a thread has its first state, so that it goes before what is above.
+    static AT_END: AtEnd = const { AtEnd };
     /// On such a thread: how many calls are in progress that use each of its states, by index.
     static USES: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
     /// What [`go`] is to run: a `&mut dyn FnMut(Python)` in two words.
@@ -152,7 +155,47 @@ fn make_state(interpreter: &'static Interpreter) -> *mut ffi::PyThreadState {
     // wait for the GIL in its own interpreter make that handler let go of it.
     let state = unsafe { ffi::PyThreadState_New(interpreter.state) };
     keep(interpreter, state);
+    if !IS_PYTHONS.get() && !is_first_thread() {
+        // It fails where the thread is ending.
+        let _ = AT_END.try_with(|_| ());
+    }
     state
+}
+
+/// Gives a thread's states back when it ends: mod_http2 lets its threads go when there is little to do, and
+/// modules that use `mp_acquire_interpreter` may make as many as they like.
+struct AtEnd;
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        // The states of a process that ends go with it, and nobody waits for the GIL.
+        if super::is_forked() || mpm::is_stopping() {
+            return;
+        }
+        let states = STATES.try_with(RefCell::take).unwrap_or_default();
+        // CPython has bound the thread to the main interpreter's, which therefore goes last.
+        for state in states.into_iter().rev().filter(|state| !state.is_null()) {
+            // SAFETY: a state of this thread's, which is not attached; nobody will find it any more. Clearing it may
+            // run Python code.
+            unsafe {
+                ffi::PyEval_RestoreThread(state);
+                CURRENT.set(Current {
+                    state,
+                    ..Current::NONE
+                });
+                super::watch::thread_over(Python::assume_attached());
+                ffi::PyThreadState_Clear(state);
+                CURRENT.set(Current::NONE);
+                ffi::PyThreadState_DeleteCurrent();
+            }
+        }
+    }
+}
+
+/// Whether this is the thread that the process began with, which ends with it.
+fn is_first_thread() -> bool {
+    // SAFETY: plain questions.
+    unsafe { libc::syscall(libc::SYS_gettid) == libc::c_long::from(libc::getpid()) }
 }
 
 /// Whether Python made this thread, as far as [`enter`] was called on it.

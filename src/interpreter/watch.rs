@@ -105,8 +105,8 @@ impl Call {
     }
 }
 
-/// What one thread is calling; never freed, as httpd's threads last as long as the child. That of a
-/// thread of Python's own is another's after the call.
+/// What one thread is calling; never freed, but another thread's when that one has ended. That of a thread of
+/// Python's own is another's after the call.
 pub struct Watch {
     thread: GilCell<c_ulong>,
     is_free: GilCell<bool>,
@@ -208,6 +208,13 @@ pub fn during<R>(
         watch.is_free.replace(py, true);
     }
     (result, delivered)
+}
+
+/// This thread ends: another one may have what it had.
+pub(super) fn thread_over(py: Python<'_>) {
+    if let Some(watch) = MINE.take() {
+        watch.is_free.replace(py, true);
+    }
 }
 
 /// Runs `body`, in the interpreter this thread is in, out of the exception's reach.

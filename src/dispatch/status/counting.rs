@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 
 use super::table::{
@@ -20,16 +21,41 @@ use crate::interpreter::{is_forked, registry, thread};
 static IS_ON: AtomicBool = AtomicBool::new(false);
 static MINE: AtomicPtr<Child> = AtomicPtr::new(std::ptr::null_mut());
 static NEXT_THREAD: AtomicUsize = AtomicUsize::new(0);
+/// Rows of threads that have ended.
+static FREE_ROWS: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 /// How many names of interpreters the record knows.
 static NAMES: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// This thread's row among the running requests.
-    static ROW: Cell<usize> = const { Cell::new(usize::MAX) };
+    static ROW: Row = const { Row(Cell::new(usize::MAX)) };
     /// How many calls are in progress on this thread, one inside the other.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// When it asked for Python.
     static ASKED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// A row, or `usize::MAX` as long as the thread has none.
+struct Row(Cell<usize>);
+
+impl Row {
+    fn number(&self) -> usize {
+        // A thread of Python's own, which may be one of very many, gets none.
+        if self.0.get() == usize::MAX && !thread::is_pythons() {
+            let free = FREE_ROWS.lock().pop();
+            self.0
+                .set(free.unwrap_or_else(|| NEXT_THREAD.fetch_add(1, Ordering::Relaxed)));
+        }
+        self.0.get()
+    }
+}
+
+impl Drop for Row {
+    fn drop(&mut self) {
+        if self.0.get() != usize::MAX {
+            FREE_ROWS.lock().push(self.0.get());
+        }
+    }
 }
 
 /// Whether this child counts.
@@ -171,12 +197,8 @@ fn line(of: Of<'_>) -> Vec<u8> {
 impl Counted {
     /// Puts the request among those that run.
     fn list(&mut self, what: &What<'_>) {
-        let mut row = ROW.get();
-        // A thread of Python's own, which may be one of very many, gets none.
-        if row == usize::MAX && !thread::is_pythons() {
-            row = NEXT_THREAD.fetch_add(1, Ordering::Relaxed);
-            ROW.set(row);
-        }
+        // A thread that ends has none any more.
+        let row = ROW.try_with(Row::number).unwrap_or(usize::MAX);
         let Some(entry) = self.child.running[..THREADS].get(row) else {
             add(&self.child.unlisted, 1);
             self.is_unlisted = true;
