@@ -696,3 +696,22 @@ case(
     },
     log="error",
 )
+
+case(
+    "filter-empty-file",
+    "phases.md 2.7.2: a filter that adds something at the end, over a file with nothing in it",
+    """
+    def outputfilter(filter):
+        data = filter.read()
+        while data:
+            filter.write(data)
+            data = filter.read()
+        if data is None:
+            filter.write("the end")
+            filter.close()
+    """,
+    get("/full.txt", body="full, the end"),
+    get("/empty.txt", body="the end", expect={"Content-Length": "7"}),
+    conf="PythonOutputFilter @mod@ EMPTYFILE\nSetOutputFilter EMPTYFILE",
+    files={"full.txt": "full, ", "empty.txt": ""},
+)

@@ -398,3 +398,18 @@ case(
     get("/?empty", expect={"Content-Length": "0"}),
     files={"empty.txt": "", "full.txt": "12345"},
 )
+
+case(
+    "read-limit-request-body",
+    "objects.md 3.1.3: a body longer than LimitRequestBody allows",
+    """
+    def handler(req):
+        req.write(req.readline() if req.args else req.read())
+        return apache.OK
+    """,
+    post(b"0123456789", body="0123456789"),
+    post(b"0123456789", "/?line", body="0123456789"),
+    post(b"01234567890", status=413, new_connection=True),
+    post(b"01234567890", "/?line", status=413, new_connection=True),
+    conf="SetHandler mod_python\nPythonHandler @mod@\nLimitRequestBody 10",
+)
