@@ -167,6 +167,18 @@ transcript(
 )
 
 case(
+    "error-print",
+    "phases.md 2.12: what a handler prints",
+    """
+    def handler(req):
+        print("printed", flush=True)
+        return apache.OK
+    """,
+    get(),
+    log="warn",
+)
+
+case(
     "error-stderr-raw",
     "phases.md 2.12: sys.stderr goes to the error log as raw lines",
     """
