@@ -10,7 +10,8 @@ import time
 import pytest
 
 from pyhttpd import Connection, ModPython, Server, Site, client
-from pyhttpd.error_log import LogLine, unexpected
+from pyhttpd.error_log import ErrorLog, LogLine, unexpected
+from pyhttpd.load import Load
 from pyhttpd.server import StartError
 
 SITE = Site(
@@ -157,6 +158,18 @@ def test_a_full_scoreboard_is_no_trouble_while_children_end():
         server.log.path.write_text(reason + full, encoding="ascii")
         assert server.troubles(len(reason)) == []
     server.close()
+
+
+def test_a_connection_that_nobody_has_read_is_no_failure(tmp_path):
+    load = Load(0, "/", lambda answer: True)
+    _, read, cut = load.failures = [
+        "request 0 from port 5: 0 no answer ",
+        "request 0 from port 6: 0 no answer ",
+        "request 0 from port 7: 200 cut in the body ",
+    ]
+    log = ErrorLog(tmp_path / "log")
+    log.path.write_text("[core:trace5] [1] [127.0.0.1:6] [-] Request received from client: GET /\n")
+    assert load.failures_of(log) == [read, cut]
 
 
 def test_stop_leaves_nothing(make_server):
