@@ -57,7 +57,8 @@ CONF = """
     <Location /short>
         SetHandler mod_python
         PythonHandler handlers
-        PythonRequestTimeout 0.1 0.1
+        # Long enough for a request to come to its handler, which then waits for ever.
+        PythonRequestTimeout 1 0.1
     </Location>
 """
 
@@ -222,6 +223,8 @@ def test_a_wedged_child_waits_for_the_others(make_server, watch, others):
         log.deaths_expected = True
         log.expect("MP0701", "MP0703: GET /short/blocks, PythonHandler handlers: is stuck")
         log.allow("RequestTimeout", "Traceback", 'File "')
+        # The time is not to be over while the handler is imported.
+        assert client.get(server.port, "/py/hello").text == "hello"
         others(server, Wedge(server, log))
         assert not any("MP0712" in line for line in log.messages())
 
