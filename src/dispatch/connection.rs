@@ -17,7 +17,7 @@ use crate::config::hlist::Entry;
 use crate::config::interp_name;
 use crate::config::phase::Phase;
 use crate::config::ServerConfig;
-use crate::httpd::{log, Conn, Status};
+use crate::httpd::{log, time, Conn, Status};
 use crate::interpreter::{self, Interpreter};
 
 /// Calls the handler of the connection's server; `DECLINED` where there is none.
@@ -94,7 +94,7 @@ fn call(
         log: settings.debugs(),
         silent: false,
         id: entry.id,
-        now: now(),
+        now: time::now(),
         argument_name: "conn",
     };
     let Some(handler) = resolve(py, interpreter, &wanted, object.as_any())? else {
@@ -143,12 +143,4 @@ fn failed(
         srv: Some(server.as_any()),
     };
     report(py, &details, error)
-}
-
-/// Microseconds since the epoch; a connection has no time of its own.
-fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-    })
 }

@@ -33,6 +33,7 @@ pub mod ssl;
 pub mod status;
 pub mod table;
 pub mod text;
+pub mod time;
 
 pub use conn::Conn;
 pub use error::Error;

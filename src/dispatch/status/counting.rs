@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -15,7 +15,7 @@ use super::table::{
 use super::{stacks, text};
 use crate::_apache::{counts, errors};
 use crate::config::phase::Phase;
-use crate::httpd::{log, mpm, Conn, Request};
+use crate::httpd::{log, mpm, time, Conn, Request};
 use crate::interpreter::{is_forked, registry, thread};
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
@@ -107,8 +107,8 @@ fn micros(time: Duration) -> u64 {
 
 /// Microseconds since the epoch.
 pub fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(1, micros)
+    // In the table 0 is for nothing.
+    u64::try_from(time::now()).map_or(1, |now| now.max(1))
 }
 
 /// Counts a time in a histogram.

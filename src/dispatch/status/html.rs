@@ -1,7 +1,6 @@
 //! The status for people.
 
 use std::fmt::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::counting;
 use super::report::{self, Report, Shown};
@@ -39,9 +38,7 @@ fn mib(bytes: Option<u64>) -> String {
 
 /// How long ago a moment was, in microseconds since the epoch.
 fn ago(micros: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.map_or(0, |now| now.as_secs());
-    let seconds = now.saturating_sub(micros / 1_000_000);
+    let seconds = counting::now().saturating_sub(micros) / 1_000_000;
     match seconds {
         0..=119 => format!("{seconds} s ago"),
         120..=7199 => format!("{} min ago", seconds / 60),

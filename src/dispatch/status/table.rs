@@ -10,6 +10,7 @@ use super::process;
 use super::text::Text;
 use crate::_apache::counts::{CODE, SESSION_EVENTS, SESSION_KINDS};
 use crate::httpd::shared::{self, Shared};
+use crate::httpd::time;
 
 /// Upper ends of the buckets for content handlers, in microseconds; one more bucket has what is slower.
 pub const BUCKETS: [u64; 14] = [
@@ -188,8 +189,7 @@ impl Child {
         self.told.store(asked, Ordering::Relaxed);
         let requests = self.counters.requests.load(Ordering::Relaxed);
         self.requests_before.store(requests, Ordering::Relaxed);
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let now = now.map_or(0, |now| now.as_secs());
+        let now = u64::try_from(time::now() / time::SECOND).unwrap_or(0);
         self.started.store(now, Ordering::Relaxed);
         self.start.store(process::start_of(pid), Ordering::Relaxed);
         self.ready.store(pid, Ordering::Release);

@@ -7,6 +7,7 @@ use crate::ffi;
 use crate::httpd::error::strerror;
 use crate::httpd::locks::Lock;
 use crate::httpd::pool::OwnedPool;
+use crate::httpd::time::{self, SECOND};
 use crate::httpd::{Error, Pool, Server};
 
 /// What a value is found by: bytes that are as random as a session's id, for `shmcb` takes the first one
@@ -19,7 +20,6 @@ pub const AVERAGE: usize = 512;
 const LARGEST: usize = 1_000_000;
 /// memcached takes more seconds than these, 30 days, for a time since the epoch.
 const MEMCACHE_RELATIVE: i64 = 30 * 86_400;
-const SECOND: i64 = 1_000_000;
 /// What a remote server is asked to keep for a minute, to see whether it does.
 const PROBE: Key = *b"\0mod_python ping";
 /// Ten years: providers count seconds in 32 bits.
@@ -139,8 +139,7 @@ impl Cache {
             });
         }
         let failed = |why| part.failed("store", why);
-        // SAFETY: reads the clock.
-        let now = unsafe { ffi::apr_time_now() };
+        let now = time::now();
         if expires <= now {
             return self.remove(server, key);
         }
@@ -230,8 +229,7 @@ impl Cache {
                 NOT_FOUND => {}
                 status => return Err(failed(explain(status))),
             }
-            // SAFETY: reads the clock.
-            let soon = unsafe { ffi::apr_time_now() } + 60 * SECOND;
+            let soon = time::now() + 60 * SECOND;
             match self.call_store(part, server, &PROBE, b"1", soon) {
                 Ok(0) => has_proved = true,
                 Ok(status) => return Err(failed(explain(status))),
