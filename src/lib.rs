@@ -18,6 +18,9 @@
 //! `_psp` (pages) and `forms` (form data) are plain Rust beside that road; what each knows of pyo3 is one
 //! file. `ffi` is named inside `httpd` and where httpd dictates a C signature.
 //!
+//! Parentheses such as (phases.md 2.8) name a place in the notes on mod_python 3.5 from which the behaviour
+//! was taken; the notes are not part of the source, what differs from 3.5 is: `tests/compat/differences.md`.
+//!
 //! What the whole design leans on:
 //! * one guard at the C boundary for every callback (`httpd/guard.rs`);
 //! * whatever Python can keep holds a lease (`_apache/lease.rs`), never a pointer;
