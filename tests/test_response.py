@@ -239,7 +239,8 @@ def test_memory_of_sendfile(server, connect, policy):
         received += count
         last = (last + bytes(buffer[max(0, count - 4) : count]))[-4:]
     assert (received, last) == (size, b"last")
-    assert high_water_mark(child) - before < 8192
+    # httpd maps 4 MiB at a time, and the ones before may still be there.
+    assert high_water_mark(child) - before < 32768
     path.unlink()
 
 
