@@ -18,6 +18,9 @@ HANDLER = """
     import gc, sys
     from mod_python import apache
 
+    class Table(apache.table):
+        pass
+
     def cleanup(data):
         pass
 
@@ -49,6 +52,9 @@ HANDLER = """
             del table["a"]
         own = apache.table({"a": "b"})
         own.update({"c": "d"})
+        keeper = Table(own)
+        keeper.mine = [iter(keeper), keeper.iteritems()]
+        next(keeper.mine[0]), next(keeper.mine[1])
         for wrong in ("req.nothing", "req.write(5)", "own[5]", "req.sendfile('/no')",
                       "req.add_handler('no', 'x')", "apache.table(5)", "req.headers_in['nothing']",
                       "apache.import_module('no_such_module')", "req.internal_redirect(None)"):

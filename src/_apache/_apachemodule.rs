@@ -167,6 +167,7 @@ pub fn _apache(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let name = class.name()?;
         module.add(name, class)?;
     }
+    super::drop_module_from_name(&table_iterator::collected_class(py)?);
     table_slots::install(py)?;
     attributes::install(&py.get_type::<ConnObject>());
     attributes::install(&py.get_type::<FilterObject>());

@@ -12,7 +12,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use super::table_slots::{quick, slot};
+use super::table_slots::{is_plain, quick, slot};
 use super::tableobject::{text_pair, value_object, TableObject};
 use super::text;
 use crate::httpd::Table;
@@ -37,22 +37,41 @@ struct TableIterator {
 }
 
 static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(null_mut());
+/// The type for tables that may keep their own iterator, as objects of a program's subclass can: the collector
+/// looks after it.
+static COLLECTED: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(null_mut());
 
 /// The type, made on first use; one for all interpreters of the child.
 ///
 /// # Errors
 /// MemoryError.
 pub fn class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
-    let mut known = TYPE.load(Ordering::Relaxed);
+    made(py, &TYPE, false)
+}
+
+/// The type of iterators that the collector looks after.
+///
+/// # Errors
+/// MemoryError.
+pub fn collected_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
+    made(py, &COLLECTED, true)
+}
+
+fn made<'py>(
+    py: Python<'py>,
+    place: &AtomicPtr<ffi::PyTypeObject>,
+    is_collected: bool,
+) -> PyResult<Bound<'py, PyType>> {
+    let mut known = place.load(Ordering::Relaxed);
     if known.is_null() {
-        known = make_class(py)?.into_ptr().cast();
-        TYPE.store(known, Ordering::Relaxed);
+        known = make_class(py, is_collected)?.into_ptr().cast();
+        place.store(known, Ordering::Relaxed);
     }
     // SAFETY: made above, and never freed.
     Ok(unsafe { Bound::from_borrowed_ptr(py, known.cast()).cast_into_unchecked() })
 }
 
-fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
+fn make_class(py: Python<'_>, is_collected: bool) -> PyResult<Bound<'_, PyType>> {
     // Copied by CPython, but for the methods, which are leaked with the type.
     let methods = Box::leak(Box::new([
         ffi::PyMethodDef {
@@ -66,6 +85,11 @@ fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
         ffi::PyMethodDef::zeroed(),
     ]));
     let slot = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
+    let dealloc: ffi::destructor = if is_collected {
+        dealloc_collected
+    } else {
+        dealloc
+    };
     let mut slots = [
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void),
@@ -78,10 +102,18 @@ fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
                 .cast_mut()
                 .cast(),
         ),
+        if is_collected {
+            slot(ffi::Py_tp_traverse, traverse as *mut c_void)
+        } else {
+            slot(0, null_mut())
+        },
         slot(0, null_mut()),
     ];
     #[allow(unused_mut, reason = "depends on the Python version")]
     let mut flags = ffi::Py_TPFLAGS_DEFAULT;
+    if is_collected {
+        flags |= ffi::Py_TPFLAGS_HAVE_GC;
+    }
     #[cfg(Py_3_10)]
     {
         flags |= ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | ffi::Py_TPFLAGS_IMMUTABLETYPE;
@@ -112,8 +144,12 @@ pub fn make(table: &Bound<'_, TableObject>, what: What) -> PyResult<*mut ffi::Py
     let length = table.get().length(table.py())?;
     // SAFETY: the type exists since the module was made; its memory is filled at once.
     unsafe {
-        let class = TYPE.load(Ordering::Relaxed);
-        let raw = ffi::PyObject_New::<TableIterator>(class);
+        let is_collected = !is_plain(table.as_ptr());
+        let raw = if is_collected {
+            ffi::PyObject_GC_New::<TableIterator>(COLLECTED.load(Ordering::Relaxed))
+        } else {
+            ffi::PyObject_New::<TableIterator>(TYPE.load(Ordering::Relaxed))
+        };
         if raw.is_null() {
             return Err(PyErr::fetch(table.py()));
         }
@@ -121,6 +157,9 @@ pub fn make(table: &Bound<'_, TableObject>, what: What) -> PyResult<*mut ffi::Py
         (*raw).length = length;
         (*raw).position = 0;
         (*raw).what = what;
+        if is_collected {
+            ffi::PyObject_GC_Track(raw.cast());
+        }
         Ok(raw.cast())
     }
 }
@@ -133,6 +172,28 @@ unsafe extern "C" fn dealloc(iterator: *mut ffi::PyObject) {
         ffi::PyObject_Free(iterator.cast());
         ffi::Py_DECREF(class.cast());
     }
+}
+
+unsafe extern "C" fn dealloc_collected(iterator: *mut ffi::PyObject) {
+    // SAFETY: as above.
+    unsafe {
+        ffi::PyObject_GC_UnTrack(iterator.cast());
+        let class = ffi::Py_TYPE(iterator);
+        ffi::Py_DECREF((*iterator.cast::<TableIterator>()).table);
+        ffi::PyObject_GC_Del(iterator.cast());
+        ffi::Py_DECREF(class.cast());
+    }
+}
+
+/// The type is not visited, as it is never freed. There is no tp_clear: the table gives up its iterator, and so
+/// the cycle ends.
+unsafe extern "C" fn traverse(
+    iterator: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    // SAFETY: CPython's collector calls with an iterator of the collected type.
+    unsafe { visit((*iterator.cast::<TableIterator>()).table, arg) }
 }
 
 unsafe extern "C" fn next(iterator: *mut ffi::PyObject) -> *mut ffi::PyObject {

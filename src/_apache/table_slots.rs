@@ -232,6 +232,16 @@ pub unsafe fn quick<'a>(table: *mut ffi::PyObject) -> Option<&'a Table> {
     }
 }
 
+/// Whether a table is of our own class, and not of a program's subclass.
+///
+/// # Safety
+/// `table` is a live object.
+#[inline(always)]
+pub unsafe fn is_plain(table: *mut ffi::PyObject) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { ffi::Py_TYPE(table) == TABLE.load(Ordering::Relaxed) }
+}
+
 unsafe extern "C" fn length(table: *mut ffi::PyObject) -> ffi::Py_ssize_t {
     // SAFETY: CPython calls with a table, which is not kept.
     unsafe {
