@@ -35,6 +35,7 @@ help:
 	@echo 'make test-browser  the pages of examples/ in headless Chromium'
 	@echo 'make test-apps  programs that others wrote, more of them than make test has'
 	@echo 'make test-chroot  what a newcomer types, in a bare Debian made for it (as root)'
+	@echo 'make test-newest-python  all tests in a bare Debian sid, with its Python (as root)'
 	@echo 'make test-valgrind  requests to every entrance, with valgrind watching'
 	@echo 'make test-asan  the same with AddressSanitizer'
 	@echo 'make test-races the same with ThreadSanitizer, under the MPM event'
@@ -167,6 +168,12 @@ SUITES ?= trixie bookworm
 test-chroot:
 	@tools/system-packages chroot
 	@tools/chroot-test $(SUITES)
+
+# All tests with the Python of Debian sid, under the MPM event.
+.PHONY: test-newest-python
+test-newest-python:
+	@tools/system-packages chroot
+	@CHROOT_STEPS=test_suite tools/chroot-test sid
 
 # The pages of examples/ in a real browser.
 test-browser: test-packages build .venv/ready
