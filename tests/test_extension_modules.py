@@ -36,12 +36,28 @@ HANDLER = """
         module = __import__("extension_" + req.args)
         req.write("%d" % sum(module.ensure() for _ in range(3)))
         return apache.OK
+
+    def database(req):
+        # sqlite3 asks PyGILState where it calls a function, and where it forgets one.
+        import sqlite3
+        def here():
+            import sys
+            return id(sys)
+        for _ in range(3):
+            connection = sqlite3.connect(":memory:")
+            connection.create_function("here", 0, here)
+            found = connection.execute("SELECT here()").fetchone()[0]
+            connection.close()
+            req.write("%s " % (found == id(sys)))
+        return apache.OK
 """
 NAMES = ("main_interpreter", "a", "b")
 PATH = "PythonPath \"['@root@/htdocs'] + sys.path\"\n"
 SECTIONS = PATH + "".join(
     f"<Location /{name}>\nSetHandler mod_python\nPythonHandler extended\n"
     f"PythonInterpreter {name}\n</Location>\n"
+    f"<Location /{name}/ensure>\nPythonHandler extended::ensure\n</Location>\n"
+    f"<Location /{name}/database>\nPythonHandler extended::database\n</Location>\n"
     for name in NAMES
 )
 HOSTS = PATH + "".join(
@@ -136,6 +152,14 @@ def test_the_cure_for_a_whole_server(server):
     assert len({answer["sys"] for answer in answers}) == 1
     # Extensions that use PyGILState work there too.
     assert client.get(second.port, "/ensure?single", host="b.test").text == "3"
+
+
+def test_pygilstate_in_every_interpreter(server):
+    """What asks PyGILState finds the interpreter it is in; of a thread that serves several, too."""
+    server = server(SECTIONS)
+    for name in NAMES * 4 + NAMES[::-1] * 4:
+        assert client.get(server.port, f"/{name}/ensure?multi").text == "3"
+        assert client.get(server.port, f"/{name}/database").text == "True True True "
 
 
 @pytest.mark.parametrize("order", [NAMES, NAMES[::-1]], ids=["main first", "main last"])

@@ -1,6 +1,7 @@
 //! CPython's life in a child: started once after the fork, never finalised. Never heard of a request.
 
 pub mod alarm;
+mod bound;
 mod delicate;
 mod fork;
 pub mod gil_cell;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::{given_back, Interpreter};
+use super::{bound, given_back, Interpreter};
 use crate::httpd::mpm;
 
 thread_local! {
@@ -21,8 +21,9 @@ thread_local! {
     static STATES: RefCell<Vec<*mut ffi::PyThreadState>> = const { RefCell::new(Vec::new()) };
     /// What this thread is attached to, through us.
     static CURRENT: Cell<Current> = const { Cell::new(Current::NONE) };
-    /// What this thread was attached to before each [`acquire`] that it has not released.
-    static OUTER: RefCell<Vec<Current>> = const { RefCell::new(Vec::new()) };
+    /// What this thread was attached to, and bound to, before each [`acquire`] that it has not released.
+    static OUTER: RefCell<Vec<(Current, *mut ffi::PyThreadState)>> =
+        const { RefCell::new(Vec::new()) };
     /// Whether Python made this thread: it may end at any time, and is to leave no state behind.
     static IS_PYTHONS: Cell<bool> = const { Cell::new(false) };
     /// Registered when a thread has its first state, so that it goes before what is above.
@@ -286,6 +287,7 @@ pub fn enter<R>(
             ffi::PyThreadState_Swap(state);
         }
     }
+    let was_bound = bound::bind(state);
     let is_pythons = IS_PYTHONS.get();
     if is_pythons {
         begin_use(interpreter);
@@ -294,6 +296,7 @@ pub fn enter<R>(
     if outer.state.is_null() {
         super::fork::end_if_forked();
     }
+    bound::bind(was_bound);
     // SAFETY: the same state is current again, whatever happened inside.
     unsafe {
         if is_pythons {
@@ -326,7 +329,7 @@ pub fn acquire(interpreter: &'static Interpreter) {
             ffi::PyThreadState_Swap(state);
         }
     }
-    OUTER.with_borrow_mut(|held| held.push(outer));
+    OUTER.with_borrow_mut(|held| held.push((outer, bound::bind(state))));
     if IS_PYTHONS.get() {
         begin_use(interpreter);
     }
@@ -334,13 +337,14 @@ pub fn acquire(interpreter: &'static Interpreter) {
 
 /// Goes back to what this thread was attached to before the latest [`acquire`]; false without one.
 pub fn release() -> bool {
-    let Some(outer) = OUTER.with_borrow_mut(Vec::pop) else {
+    let Some((outer, was_bound)) = OUTER.with_borrow_mut(Vec::pop) else {
         return false;
     };
     if outer.state.is_null() {
         super::fork::end_if_forked();
     }
     let current = CURRENT.get();
+    bound::bind(was_bound);
     // SAFETY: `acquire` attached with this state, and everything entered since was left again.
     unsafe {
         match current.interpreter.filter(|_| IS_PYTHONS.get()) {
