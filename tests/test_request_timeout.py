@@ -205,7 +205,7 @@ SITE = Site(
             place("grace", "choose", "PythonRequestTimeout 0.2 0.3"),
             place("never", "choose"),
             place("sub", "choose", "PythonRequestTimeout 0.2 60", INTERPRETER),
-            place("once", "choose", "PythonRequestTimeout 0.02 600"),
+            place("once", "choose", "PythonRequestTimeout 0.05 5"),
             place("race", "choose", "PythonRequestTimeout 0.02"),
             place(
                 "wsgi",
@@ -416,8 +416,14 @@ def test_what_is_to_be_released_is_released(get, log, python_version, what):
     if python_version < (3, 10) and what != "in_condition":
         pytest.skip("Python 3.9 may raise it after any instruction, thus also within such a method")
     log.allow("MP0701", TRACEBACK)
-    answers = [get(f"/once/holds?{what}") for _ in range(6)]
-    assert [(answer.status, answer.text) for answer in answers] == [(200, "True 0")] * 6
+    get("/never/after")
+    answers = []
+    while len(answers) < 6:
+        answer = get(f"/once/holds?{what}")
+        # 504 where the time was over before the `try`, or again after it: that tells nothing.
+        if answer.status != 504:
+            answers.append((answer.status, answer.text))
+    assert answers == [(200, "True 0")] * 6
 
 
 def test_shown_by_get_config(make_server):
