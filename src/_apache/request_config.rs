@@ -314,7 +314,8 @@ impl RequestState {
         let Some(state) = Arc::get_mut(&mut this) else {
             return;
         };
-        // SAFETY: what is read is written anew at once; dropping the rest in between frees memory, at most.
+        // SAFETY: what is read is written anew at once. In between its other fields are dropped: that frees
+        // memory and runs no Python, since `has_left` found nothing of Python's, or `end` has let go of it.
         unsafe {
             let Self { conn, .. } = std::ptr::read(state);
             std::ptr::write(state, Self::new(conn));

@@ -55,6 +55,11 @@ pub struct RequestObject {
     options: GilCell<Option<Py<TableObject>>>,
 }
 
+const _: () = assert!(
+    Which::COUNT <= u8::BITS as usize,
+    "a bit of `lent` for each"
+);
+
 impl RequestObject {
     /// The object of a request; there is at most one at a time.
     pub fn new(state: Arc<RequestState>) -> Self {

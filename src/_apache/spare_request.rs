@@ -63,7 +63,8 @@ fn is_unnoticed(object: &Bound<'_, RequestObject>) -> bool {
     unsafe { is_alone(object.as_ptr()) && instance_dict::is_untouched(object) }
 }
 
-/// Whether there is one reference to an object, and no weak one.
+/// Whether there is one reference to an object, and no weak one. That stays so, and is all there is to know,
+/// because of the GIL: without one a count says less.
 ///
 /// # Safety
 /// A live object of a type that takes weak references, and the GIL is held.

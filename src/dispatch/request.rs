@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyAssertionError, PyOverflowError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::error::{during, log_request, report, server_return, Report};
+use super::error::{during, log_request, log_traceback, report, server_return, Report};
 use super::interpreter_for::interpreter_for;
 use super::resolve::{resolve, Wanted};
 use super::status::counting;
@@ -293,9 +293,7 @@ impl<'a, 'py> PhaseRun<'a, 'py> {
 
     #[cold]
     fn no_object(&self, error: &PyErr) -> Status {
-        for line in callback::format_traceback(self.py, error) {
-            log_request(self.r, &line);
-        }
+        log_traceback(self.py, self.r, error);
         Status::INTERNAL_SERVER_ERROR
     }
 }

@@ -134,6 +134,39 @@ transcript(
 )
 
 transcript(
+    "apache-modules",
+    "apache_module.md 4.4: modules of the standard library that programs reach through apache",
+    """
+    >>> import importlib, inspect, pdb, traceback
+    >>> apache.traceback.format_exc is traceback.format_exc, apache.pdb.Pdb is pdb.Pdb
+    (True, True)
+    >>> apache.inspect.isclass(apache.inspect.Signature)
+    True
+    >>> apache.importlib.reload is importlib.reload
+    True
+    >>> 'format_exc' in dir(apache.traceback), apache.traceback.__name__
+    (True, 'traceback')
+    >>> apache.traceback.__file__ == traceback.__file__, hasattr(apache.pdb, 'nothing')
+    (True, False)
+    >>> apache.escape('<"&>')
+    '&lt;&quot;&amp;&gt;'
+    """,
+)
+
+case(
+    "apache-modules-identity",
+    "apache_module.md 4.4: as objects",
+    """
+    import traceback
+
+    def handler(req):
+        req.write(repr(apache.traceback is traceback))
+        return apache.OK
+    """,
+    get(find="True|False"),
+)
+
+transcript(
     "config-tree",
     "apache_module.md 4.2: config_tree nests a section's directives after it",
     """
