@@ -12,6 +12,7 @@ from signal import Signals
 import pytest
 
 from pyhttpd import Httpd, Site, client
+from pyhttpd.http2 import Http2Connection
 from pyhttpd.install import REPOSITORY
 
 GATE = """
@@ -177,6 +178,27 @@ def test_first_requests_together(make_server, watch):
             server.graceful()
             assert faults(at_once(server)) == []
         check_logged(log)
+
+
+@pytest.mark.mpms("event")
+def test_first_requests_on_one_connection(make_server, watch):
+    """HTTP/2, where each request has a connection record of its own."""
+    if not (Httpd.find().modules / "mod_http2.so").exists():
+        pytest.skip("httpd has no mod_http2")
+    conf = SITE.conf + "Protocols h2c http/1.1\n"
+    site = dataclasses.replace(SITE, conf=conf, modules=["http2"])
+    with make_server(site) as server, Http2Connection(server.port) as connection:
+        log = watch(server)
+        log.allow(*ALLOWED)
+        (server.root / "tmp/go").touch()
+        answers = connection.send(*EXPECTED)
+        connection.read()
+        assert all(answer.is_complete for answer in answers)
+        found = {path: (answer.status, answer.text) for path, answer in zip(EXPECTED, answers)}
+        assert {path: status for path, (status, _) in found.items()} == {
+            path: status for path, (status, _) in EXPECTED.items()
+        }
+        assert not any("secret" in text for _, text in found.values())
 
 
 @pytest.mark.mpms("event", "prefork")
