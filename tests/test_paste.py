@@ -61,7 +61,15 @@ SITE = Site(
             app = httpexceptions.make_middleware(application)
 
             def checked(global_conf):
-                return lint.middleware(application)
+                linted = lint.middleware(application)
+
+                def without_null(environ, start_response):
+                    # httpd knows of no file in a Location: None, as under mod_python 3.5.
+                    if environ["SCRIPT_FILENAME"] is None:
+                        del environ["SCRIPT_FILENAME"]
+                    return linted(environ, start_response)
+
+                return without_null
         """,
         "paste.ini": "[app:main]\npaste.app_factory = pasted:checked\n",
     },
