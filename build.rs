@@ -114,16 +114,23 @@ impl Python {
         let script = "import sys, sysconfig as s, os; v = s.get_config_var; print(sys.executable); \
                       print('%d.%d.%d' % sys.version_info[:3]); print(v('LIBDIR') or ''); \
                       print(v('Py_ENABLE_SHARED') or 0); \
+                      print(v('Py_GIL_DISABLED') or 0); \
                       print(os.path.join(s.get_paths()['include'], 'Python.h')); print(v('LDLIBRARY') or '')";
         let answer = run(&python, &["-c", script]).map_err(|_| {
             Missing(format!("{python} does not run; install Python 3.9 or newer (Debian: python3) or name it in PYO3_PYTHON"))
         })?;
         let lines: Vec<&str> = answer.lines().collect();
-        let [executable, version, libdir, shared, header, library] = lines[..] else {
+        let [executable, version, libdir, shared, free_threaded, header, library] = lines[..]
+        else {
             return Err(Missing(format!(
                 "{python} answered something unexpected: {answer}"
             )));
         };
+        if free_threaded != "0" {
+            return Err(Missing(format!(
+                "{python} ({version}) is built without the GIL (free-threaded), on which mod_python relies; name another Python in PYO3_PYTHON"
+            )));
+        }
         if !Path::new(header).is_file() {
             return Err(Missing(format!(
                 "Python's header {header} does not exist; install the development package of {python} (Debian: python3-dev)"

@@ -59,10 +59,11 @@ def program(path, text):
     return path
 
 
-def python(tmp_path, header=None, shared="1", library="libpython3.11.so"):
+def python(tmp_path, header=None, shared="1", library="libpython3.11.so", without_gil="0"):
     """A Python that answers the build script's questions."""
     header = header or tmp_path / "Python.h"
-    answer = "\n".join(["/usr/bin/python9", "3.11.2", str(tmp_path), shared, str(header), library])
+    lines = ["/usr/bin/python9", "3.11.2", tmp_path, shared, without_gil, header, library]
+    answer = "\n".join(map(str, lines))
     return program(tmp_path / "python9", "cat <<'END'\n%s\nEND\n" % answer)
 
 
@@ -97,6 +98,12 @@ def test_no_shared_libpython(tmp_path):
     (tmp_path / "Python.h").touch()
     text = complaint(build(tmp_path, PYO3_PYTHON=python(tmp_path, shared="0")))
     assert "no shared libpython" in text and "libpython3-dev" in text
+
+
+def test_free_threaded_python(tmp_path):
+    (tmp_path / "Python.h").touch()
+    text = complaint(build(tmp_path, PYO3_PYTHON=python(tmp_path, without_gil="1")))
+    assert "without the GIL" in text and "PYO3_PYTHON" in text
 
 
 def test_libpython_without_its_development_link(tmp_path):
