@@ -1,5 +1,6 @@
 """Starting and restarting: -t, -X, hard and graceful restarts, alone and under load."""
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -145,7 +146,8 @@ def test_changed_configuration_after_restart(make_server, watch):
 
 
 def test_graceful_restart_lets_requests_end(make_server, watch):
-    with make_server(SITE) as server:
+    # Two children: worker has no room for a new one beside the only one, as long as that lives.
+    with make_server(dataclasses.replace(SITE, children=2)) as server:
         watch(server)
         with Connection(server.port) as connection:
             connection.send(client.compose("/slow/"))
