@@ -15,7 +15,7 @@ use super::finfoobject::FileInfo;
 use super::hlistobject::HList;
 use super::request_config::{Cleanup, RequestState};
 use super::serverobject::ServerObject;
-use super::spare_request::is_alone;
+use super::spare_request::{is_alone, Owner};
 use super::tableobject::{TableObject, Which};
 use super::{
     configtable, instance_dict, request_body, request_cgi, request_handlers, request_io, text,
@@ -44,8 +44,7 @@ use crate::interpreter::{registry, GilCell};
     pyclass(frozen, dict, weakref, name = "mp_request", module = "builtins")
 )]
 pub struct RequestObject {
-    /// None between two requests; see `spare_request`.
-    state: GilCell<Option<Arc<RequestState>>>,
+    pub owner: Owner,
     tables: GilCell<[Option<Py<TableObject>>; Which::COUNT]>,
     /// A bit for each table that is the request's; the others wait for one.
     lent: GilCell<u8>,
@@ -64,7 +63,7 @@ impl RequestObject {
     /// The object of a request; there is at most one at a time.
     pub fn new(state: Arc<RequestState>) -> Self {
         Self {
-            state: GilCell::new(Some(state)),
+            owner: Owner::new(state),
             tables: GilCell::new([const { None }; Which::COUNT]),
             lent: GilCell::new(0),
             connection: GilCell::new(None),
@@ -77,29 +76,7 @@ impl RequestObject {
     /// What is known of the request.
     #[inline]
     pub fn state(&self) -> &Arc<RequestState> {
-        // SAFETY: under the GIL, like every use of the object; replaced only while nobody has a reference
-        // to the object, so not as long as this borrow lasts.
-        match unsafe { self.state.peek() } {
-            Some(state) => state,
-            None => RequestState::of_none(),
-        }
-    }
-
-    /// Makes it another request's, or none's; gives back whose it was.
-    #[inline]
-    pub fn lend(
-        &self,
-        py: Python<'_>,
-        state: Option<Arc<RequestState>>,
-    ) -> Option<Arc<RequestState>> {
-        self.state.replace(py, state)
-    }
-
-    /// Whether it is no request's.
-    #[inline]
-    pub fn is_idle(&self, py: Python<'_>) -> bool {
-        // SAFETY: looking runs no Python.
-        unsafe { self.state.with(py, |state| state.is_none()) }
+        self.owner.state()
     }
 
     /// Whether there are objects of its attributes, which belong to the request.
@@ -207,14 +184,14 @@ impl RequestObject {
         match known {
             Some(table) if self.lent.get(py) & bit != 0 => Ok(table),
             // Kept of a request before.
-            Some(table) if !self.is_idle(py) => {
+            Some(table) if !self.owner.is_none(py) => {
                 table.get().lend(py, Some(self.state().clone()));
                 self.lent.replace(py, self.lent.get(py) | bit);
                 Ok(table)
             }
             _ => {
                 let table = Bound::new(py, TableObject::of_request(self.state().clone(), which))?;
-                if !self.is_idle(py) {
+                if !self.owner.is_none(py) {
                     // SAFETY: the slot was empty: nothing is dropped.
                     unsafe {
                         self.tables.with(py, |tables| {

@@ -11,7 +11,44 @@ use pyo3::prelude::*;
 use super::instance_dict;
 use super::request_config::RequestState;
 use super::requestobject::RequestObject;
-use crate::interpreter::Interpreter;
+use crate::interpreter::{GilCell, Interpreter};
+
+/// The request that an object belongs to; none between two requests.
+pub struct Owner(GilCell<Option<Arc<RequestState>>>);
+
+impl Owner {
+    pub const fn new(state: Arc<RequestState>) -> Self {
+        Self(GilCell::new(Some(state)))
+    }
+
+    /// What is known of the request; without one, that it is over.
+    #[inline(always)]
+    pub fn state(&self) -> &Arc<RequestState> {
+        // SAFETY: under the GIL, like every use of such an object; replaced only while nobody has a
+        // reference to it, so not as long as this borrow lasts.
+        match unsafe { self.0.peek() } {
+            Some(state) => state,
+            None => RequestState::of_none(),
+        }
+    }
+
+    /// Makes the object another request's, or none's; gives back whose it was.
+    #[inline]
+    pub fn replace(
+        &self,
+        py: Python<'_>,
+        state: Option<Arc<RequestState>>,
+    ) -> Option<Arc<RequestState>> {
+        self.0.replace(py, state)
+    }
+
+    /// Whether it is no request's.
+    #[inline]
+    pub fn is_none(&self, py: Python<'_>) -> bool {
+        // SAFETY: looking runs no Python.
+        unsafe { self.0.with(py, |state| state.is_none()) }
+    }
+}
 
 /// The object that was put aside, now another request's.
 #[inline]
@@ -25,10 +62,10 @@ pub fn take<'py>(
     let object = unsafe { spare.cast_into_unchecked::<RequestObject>() };
     // The collector shows programs every object there is, so one may have used it meanwhile.
     let req = object.get();
-    if !is_unnoticed(&object) || !req.is_idle(py) || req.has_made_any(py) {
+    if !is_unnoticed(&object) || !req.owner.is_none(py) || req.has_made_any(py) {
         return None;
     }
-    req.lend(py, Some(state.clone()));
+    req.owner.replace(py, Some(state.clone()));
     Some(object)
 }
 
@@ -43,7 +80,7 @@ pub fn put(interpreter: &Interpreter, object: Bound<'_, RequestObject>) {
     let req = object.get();
     // Dropped last: destructors may run Python.
     let _made = req.has_made_any(py).then(|| req.take_made_but_tables(py));
-    let _state = req.lend(py, None);
+    let _state = req.owner.replace(py, None);
     // SAFETY: looking and moving run no Python; what is not moved is dropped outside.
     let _one_too_many = unsafe {
         interpreter.spare.with(py, |spare| match spare {

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use super::request_config::{ConnState, RequestState};
+use super::spare_request::Owner;
 use super::table_iterator::{self, What};
 use super::text;
 use crate::httpd::pool::OwnedPool;
@@ -64,20 +65,9 @@ impl OwnTable {
 
 /// Where the entries are.
 enum Source {
-    /// None between two requests; see `spare_request`.
-    Request(GilCell<Option<Arc<RequestState>>>, Which),
+    Request(Owner, Which),
     Own(GilCell<OwnTable>),
     Conn(Arc<ConnState>),
-}
-
-/// What is known of a table's request.
-#[inline(always)]
-fn state_of(cell: &GilCell<Option<Arc<RequestState>>>) -> &Arc<RequestState> {
-    // SAFETY: under the GIL, like every use of a table; replaced only while nobody has a reference to it.
-    match unsafe { cell.peek() } {
-        Some(state) => state,
-        None => RequestState::of_none(),
-    }
 }
 
 /// A multi-valued mapping of str to str whose keys ignore ASCII case and keep their order.
@@ -107,7 +97,7 @@ impl TableObject {
     /// A live table of a request.
     pub fn of_request(state: Arc<RequestState>, which: Which) -> Self {
         Self {
-            source: Source::Request(GilCell::new(Some(state)), which),
+            source: Source::Request(Owner::new(state), which),
         }
     }
 
@@ -119,7 +109,7 @@ impl TableObject {
         state: Option<Arc<RequestState>>,
     ) -> Option<Arc<RequestState>> {
         match &self.source {
-            Source::Request(of, _) => of.replace(py, state),
+            Source::Request(owner, _) => owner.replace(py, state),
             _ => state,
         }
     }
@@ -145,7 +135,7 @@ impl TableObject {
     #[inline(always)]
     pub fn with<R>(&self, py: Python<'_>, body: impl FnOnce(&Table) -> R) -> PyResult<R> {
         match &self.source {
-            Source::Request(state, which) => state_of(state).with(py, |r| body(which.of(r))),
+            Source::Request(owner, which) => owner.state().with(py, |r| body(which.of(r))),
             Source::Conn(state) => state.with(py, |c| body(c.notes())),
             Source::Own(own) => {
                 // SAFETY: the table lives in the pool beside it; no Python code runs in here.
@@ -172,7 +162,7 @@ impl TableObject {
     #[inline(always)]
     pub fn quick_of_request(&self, py: Python<'_>) -> Option<&Table> {
         match &self.source {
-            Source::Request(state, which) => state_of(state).quick(py).map(|r| which.of(r)),
+            Source::Request(owner, which) => owner.state().quick(py).map(|r| which.of(r)),
             _ => None,
         }
     }
